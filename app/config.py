@@ -6,8 +6,9 @@ name of its variable; nothing else in the project reads the environment.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -26,7 +27,7 @@ class Config:
     port: int = 8000
     workers: int = 1
     data_dir: Path = CHECKOUT / ".data"
-    database_url: str | None = None  # None: the embedded PostgreSQL below data_dir
+    database_url: str | None = field(default=None, repr=False)  # None: the embedded PostgreSQL below data_dir
     cors_origins: tuple[str, ...] = ()
     heartbeat_seconds: float = 15.0
     retry_seconds: float = 2.0
@@ -47,3 +48,117 @@ class Config:
             ConfigError: names every variable that is wrong.
         """
         return _Reader(environ).config()
+
+
+_RETENTION_UNITS = {"h": 1.0, "d": 24.0}
+_SIZE_UNITS = {"MB": 1024**2, "GB": 1024**3}
+
+
+class _Reader:
+    """Reads one environment; collects what is wrong with it instead of stopping at the first."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = {name: value.strip() for name, value in environ.items() if value.strip()}
+        self._problems: list[str] = []
+
+    def config(self) -> Config:
+        default = Config()
+        retention_hours, retention_bytes = self._retention(default)
+        config = Config(
+            host=self._environ.get("HOST", default.host),
+            port=self._integer("PORT", default.port, 0, 65535),
+            workers=self._integer("WEB_CONCURRENCY", default.workers, 1, 64),
+            data_dir=self._folder("DATA_DIR", default.data_dir),
+            database_url=self._database_url(),
+            cors_origins=self._origins(),
+            heartbeat_seconds=self._seconds("HEARTBEAT_SECONDS", default.heartbeat_seconds),
+            retry_seconds=self._seconds("RETRY_SECONDS", default.retry_seconds),
+            queue_frames=self._integer("QUEUE_FRAMES", default.queue_frames, 1, 1_000_000),
+            ring_bytes=self._integer("RING_BYTES", default.ring_bytes, 0, 16 * 1024**3),
+            max_streams=self._integer("MAX_STREAMS", default.max_streams, 1, 1_000_000),
+            max_streams_per_address=self._integer(
+                "MAX_STREAMS_PER_ADDRESS", default.max_streams_per_address, 1, 1_000_000
+            ),
+            stuck_seconds=self._seconds("STUCK_SECONDS", default.stuck_seconds),
+            listener_check_seconds=self._seconds("LISTENER_CHECK_SECONDS", default.listener_check_seconds),
+            retention_hours=retention_hours,
+            retention_bytes=retention_bytes,
+        )
+        if self._problems:
+            raise ConfigError("\n".join(self._problems))
+        return config
+
+    def _wrong(self, name: str, wanted: str) -> None:
+        shown = "***" if name in ("DATABASE_URL", "DB_PASSWORD") else repr(self._environ.get(name, ""))
+        self._problems.append(f"{name}={shown} is wrong: it must be {wanted}.")
+
+    def _integer(self, name: str, default: int, least: int, most: int) -> int:
+        text = self._environ.get(name, str(default))
+        if re.fullmatch(r"[0-9]{1,12}", text) and least <= int(text) <= most:
+            return int(text)
+        self._wrong(name, f"a whole number from {least} to {most}")
+        return default
+
+    def _seconds(self, name: str, default: float) -> float:
+        text = self._environ.get(name, str(default))
+        if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) and float(text) > 0:
+            return float(text)
+        self._wrong(name, "a number of seconds above 0, such as 15 or 0.5")
+        return default
+
+    def _folder(self, name: str, default: Path) -> Path:
+        folder = Path(self._environ.get(name, default)).expanduser()
+        if folder.exists() and not folder.is_dir():
+            self._wrong(name, "a folder")
+        return folder.absolute()
+
+    def _origins(self) -> tuple[str, ...]:
+        origins = tuple(
+            part.strip().rstrip("/") for part in self._environ.get("CORS_ORIGINS", "").split(",") if part.strip()
+        )
+        if not all(origin == "*" or re.fullmatch(r"https?://[^/\s?#]+", origin) for origin in origins):
+            self._wrong("CORS_ORIGINS", "origins separated by commas, such as https://desk.example.org, or *")
+        return origins
+
+    def _retention(self, default: Config) -> tuple[float, int]:
+        hours, size = default.retention_hours, default.retention_bytes
+        for part in self._environ.get("CHANGE_LOG_RETENTION", "").split(","):
+            match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(h|d|MB|GB)", part.strip())
+            if match and match[2] in _RETENTION_UNITS and float(match[1]) > 0:
+                hours = float(match[1]) * _RETENTION_UNITS[match[2]]
+            elif match and match[2] in _SIZE_UNITS and float(match[1]) > 0:
+                size = int(float(match[1]) * _SIZE_UNITS[match[2]])
+            elif part.strip():
+                self._wrong("CHANGE_LOG_RETENTION", "an age, a size, or both, such as 72h, 3d, or 72h,4GB")
+        return hours, size
+
+    def _database_url(self) -> str | None:
+        url = self._environ.get("DATABASE_URL")
+        if url is None:
+            return self._database_url_of_parts()
+        scheme, _, rest = url.partition("://")
+        if scheme not in ("postgresql", "postgres", "postgresql+psycopg2") or not _splits(url):
+            self._wrong("DATABASE_URL", "postgresql://user:password@host:port/database")
+        return f"postgresql://{rest}"
+
+    def _database_url_of_parts(self) -> str | None:
+        given = [name for name in ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD") if name in self._environ]
+        if not given:
+            return None
+        if "DB_HOST" not in given:
+            self._problems.append(f"DB_HOST is missing, though {given[0]} is set.")
+        host = quote(self._environ.get("DB_HOST", ""), safe=":")
+        user, password = (quote(self._environ.get(name, ""), safe="") for name in ("DB_USER", "DB_PASSWORD"))
+        name = quote(self._environ.get("DB_NAME", ""), safe="")
+        port = self._integer("DB_PORT", 5432, 1, 65535)
+        login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+        if host.startswith("%2F"):  # a folder: the Unix socket in it
+            return f"postgresql://{login}/{name}?host={host}&port={port}"
+        return f"postgresql://{login}{f'[{host}]' if ':' in host else host}:{port}/{name}"
+
+
+def _splits(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).port or True)
+    except ValueError:
+        return False
