@@ -1,0 +1,89 @@
+"""Connections to PostgreSQL, under gevent and without.
+
+Invariant: a call to ``connect`` ends within its time, whatever the network does. libpq keeps that promise itself in
+a plain process; under gevent it ignores ``connect_timeout`` and looks names up with the whole loop standing still,
+so there we do both. Knows nothing of pools, tables or the embedded server.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+from psycopg2.extensions import connection as Connection
+
+# A peer that vanished without a word (a pulled cable, a firewall that forgot us) is noticed within about 15 seconds.
+_KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+
+
+def use_gevent() -> None:
+    """Let greenlets wait for the database one by one instead of all together; call once, in a patched process."""
+    extensions.set_wait_callback(_wait)
+
+
+def connect(url: str, *, application_name: str, connect_seconds: float = 5.0, **settings: str | int) -> Connection:
+    """Open a connection in autocommit mode; ``settings`` are server settings, such as ``statement_timeout=5000``.
+
+    Raises:
+        psycopg2.OperationalError: refused, or no answer within ``connect_seconds``.
+    """
+    parameters: dict[str, Any] = {**_KEEPALIVE, **extensions.parse_dsn(url), "application_name": application_name}
+    parameters["options"] = " ".join(
+        [parameters.get("options", ""), *(f"-c {name}={_escaped(value)}" for name, value in settings.items())]
+    ).strip()
+    if extensions.get_wait_callback() is None:
+        connection: Connection = psycopg2.connect(**parameters, connect_timeout=max(2, round(connect_seconds)))
+    else:
+        connection = _connect_in_greenlet(parameters, connect_seconds)
+    connection.autocommit = True
+    return connection
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The same database for SQLAlchemy, which means psycopg 3 by a bare ``postgresql://`` since 2.1."""
+    return "postgresql+psycopg2://" + url.partition("://")[2]
+
+
+def _connect_in_greenlet(parameters: dict[str, Any], seconds: float) -> Connection:
+    import gevent  # here, so that commands and the arbiter do without
+
+    timeout = gevent.Timeout.start_new(seconds)
+    try:
+        connection: Connection = psycopg2.connect(**_resolved(parameters))
+        return connection
+    except gevent.Timeout as fired:
+        if fired is not timeout:
+            raise
+        raise psycopg2.OperationalError(f"no answer from the database within {seconds:g} seconds") from None
+    except OSError as error:
+        raise psycopg2.OperationalError(f"cannot look up {parameters.get('host')}: {error}") from error
+    finally:
+        timeout.close()
+
+
+def _resolved(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Put addresses in place of one host name; libpq tries them in turn."""
+    host = parameters.get("host", "/")
+    if "/" in host or "," in host or "hostaddr" in parameters:
+        return parameters
+    found = socket.getaddrinfo(host, parameters.get("port", 5432), type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    return parameters | {"hostaddr": ",".join(addresses), "host": ",".join([host] * len(addresses))}
+
+
+def _escaped(value: str | int) -> str:
+    return str(value).replace("\\", r"\\").replace(" ", r"\ ")
+
+
+def _wait(connection: Connection) -> None:
+    from gevent.socket import wait_read, wait_write
+
+    while (state := connection.poll()) != extensions.POLL_OK:
+        if state == extensions.POLL_READ:
+            wait_read(connection.fileno())
+        elif state == extensions.POLL_WRITE:
+            wait_write(connection.fileno())
+        else:
+            raise psycopg2.OperationalError(f"unknown state {state} of a connection")
