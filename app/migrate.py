@@ -27,11 +27,15 @@ def migrate(url: str, folder: Path = FOLDER) -> list[str]:
     """Apply the files that are missing, in order, and return their names.
 
     Raises:
-        MigrationError: a file failed, was changed, went missing, or came in before one that is applied.
+        MigrationError: the server is too old, or a file failed, was changed, went missing, or came in too late.
         psycopg2.OperationalError: the database cannot be reached.
     """
     connection = connect(url, application_name="migrate", search_path="public", client_min_messages="warning")
     try:
+        if connection.server_version < 140_000:
+            raise MigrationError(
+                f"PostgreSQL {connection.server_version // 10_000} is too old: 14 is the oldest that works."
+            )
         with connection.cursor() as cursor:
             cursor.execute("select pg_advisory_lock(%s)", (_LOCK,))
         return _apply(connection, {file.name: file.read_text("utf-8") for file in sorted(folder.glob("*.sql"))})

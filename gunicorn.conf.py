@@ -1,0 +1,68 @@
+"""How gunicorn serves the feed.
+
+The arbiter, which gevent never patches, starts PostgreSQL, migrates and watches; workers serve. This file is run
+again on HUP, so what has to live on is kept in ``app.serving``.
+"""
+
+import os
+
+from app import serving
+
+config = serving.read_config(os.environ)
+
+wsgi_app = "wsgi:app"
+bind = f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
+workers = config.workers
+worker_class = "gevent"
+worker_connections = config.max_streams + 500  # so that REST and health answer when all streams are taken
+preload_app = False  # preloaded, the app would be imported before gevent patches
+control_socket_disable = True
+graceful_timeout = 30
+loglevel = "warning"
+
+
+def on_starting(server):
+    inherited = "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ
+    serving.start(config, [] if inherited else server.cfg.address)
+
+
+def when_ready(server):
+    serving.greet(config, [str(listener) for listener in server.LISTENERS])
+
+
+def on_reload(server):
+    serving.reload(config)
+
+
+def on_exit(server):
+    serving.stop()
+
+
+def post_worker_init(worker):
+    import gevent
+
+    import app
+
+    app.start(worker.wsgi)
+    gevent.spawn(_drain_in_time, worker)
+
+
+def worker_exit(server, worker):
+    import app
+
+    if worker.wsgi is not None:
+        app.stop(worker.wsgi)
+
+
+def _drain_in_time(worker):
+    """End the streams when the worker is told to leave, by TERM, HUP or max_requests: they would hold it for good.
+
+    gunicorn has no hook for that, so this looks at what its own loop looks at.
+    """
+    import gevent
+
+    import app
+
+    while worker.alive:
+        gevent.sleep(0.2)
+    app.drain(worker.wsgi)
