@@ -1,0 +1,119 @@
+"""Fixtures: one real PostgreSQL for the run, a database cloned from a migrated template for each test.
+
+``TEST_DATABASE_URL`` (a superuser of any other server) takes the place of the embedded one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from app.config import Config
+from app.database import connect
+from app.migrate import migrate
+from app.postgres import Server
+from tests.serving import Gunicorn
+
+_TEMPLATE = f"feed_template_{os.getpid()}"
+_numbers = itertools.count(1)
+
+
+def _execute(url, statement):
+    connection = connect(url, application_name="fixture")
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
+
+
+def _with_database(url, name, role=None):
+    parts = urlsplit(url)
+    location = parts.netloc if role is None else f"{role}@{parts.netloc.rpartition('@')[2]}"
+    return f"{parts.scheme}://{location}/{name}" + (f"?{parts.query}" if parts.query else "")
+
+
+@pytest.fixture(scope="session")
+def server_url():
+    """A superuser's URL of one real PostgreSQL."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    folder = Path(tempfile.mkdtemp(prefix="feed-test-", dir="/tmp"))  # short, and where any user may go
+    folder.chmod(0o755)
+    server = Server(folder, fsync="off", max_connections="300")
+    server.start()
+    try:
+        yield server.url("postgres", "postgres")
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(server_url):
+    """The name of a migrated database that nobody is connected to."""
+    owner = "feed" if "postgres@" in server_url and not os.environ.get("TEST_DATABASE_URL") else "current_user"
+    _execute(server_url, f"create database {_TEMPLATE} owner {owner}")
+    migrate(_with_database(server_url, _TEMPLATE, None if owner == "current_user" else owner))
+    yield _TEMPLATE
+    _execute(server_url, f"drop database {_TEMPLATE} with (force)")
+
+
+@pytest.fixture
+def admin_url(server_url, template):
+    """A superuser's URL of this test's database."""
+    name = f"feed_{os.getpid()}_{next(_numbers)}"
+    _execute(server_url, f"create database {name} template {template}")
+    yield _with_database(server_url, name)
+    _execute(server_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def database_url(admin_url, server_url):
+    """This test's database, migrated and empty, as the app reaches it: by a role that owns it and nothing else."""
+    if os.environ.get("TEST_DATABASE_URL"):
+        return admin_url
+    name = urlsplit(admin_url).path[1:]
+    _execute(server_url, f"alter database {name} owner to feed")
+    return _with_database(server_url, name, "feed")
+
+
+@pytest.fixture
+def app(database_url):
+    from app import create_app
+    from app.models import db
+
+    app = create_app(dataclasses.replace(Config(), database_url=database_url))
+    app.testing = True
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def gunicorn(database_url, tmp_path):
+    """Start a real gunicorn on this test's database: ``gunicorn(WEB_CONCURRENCY=2, HEARTBEAT_SECONDS=0.5)``."""
+    started = []
+
+    def start(*options, **settings):
+        server = Gunicorn(
+            tmp_path / f"gunicorn-{len(started)}.log", *options, **{"DATABASE_URL": database_url} | settings
+        )
+        started.append(server)
+        server.wait_until_listening()
+        return server
+
+    yield start
+    for server in started:
+        server.stop()

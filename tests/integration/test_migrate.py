@@ -1,0 +1,77 @@
+import shutil
+import threading
+
+import psycopg2
+import pytest
+
+from app.database import connect
+from app.migrate import FOLDER, MigrationError, migrate
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(FOLDER, tmp_path / "sql")
+
+
+def query(url, statement):
+    connection = connect(url, application_name="test")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall()
+    finally:
+        connection.close()
+
+
+def test_a_migrated_database_has_nothing_to_apply(database_url):
+    assert migrate(database_url) == []
+
+
+def test_a_changed_file_is_refused(database_url, folder):
+    (folder / "0001_create_tables.sql").write_text("select 1;")
+    with pytest.raises(MigrationError, match=r"0001_create_tables\.sql was changed"):
+        migrate(database_url, folder)
+
+
+def test_a_missing_file_is_refused(database_url, folder):
+    (folder / "0001_create_tables.sql").unlink()
+    with pytest.raises(MigrationError, match="older than its database"):
+        migrate(database_url, folder)
+
+
+def test_a_file_that_comes_in_late_is_refused(database_url, folder):
+    (folder / "0001_before.sql").write_text("select 1;")
+    with pytest.raises(MigrationError, match="give it the next number"):
+        migrate(database_url, folder)
+
+
+def test_a_failing_file_leaves_nothing_behind_and_is_tried_again(database_url, folder):
+    late = folder / "9998_fail.sql"
+    late.write_text("create table half (n int); select 1/0;")
+    with pytest.raises(MigrationError, match=r"9998_fail\.sql failed: division by zero"):
+        migrate(database_url, folder)
+    assert query(database_url, "select to_regclass('half')") == [(None,)]
+    late.write_text("create table half (n int);")
+    assert migrate(database_url, folder) == ["9998_fail.sql"]
+
+
+def test_percent_signs_and_dollar_quotes_reach_the_server_untouched(database_url, folder):
+    (folder / "9998_percent.sql").write_text("create table t as select '100%s %' as a, $$:x$$ as b;")
+    migrate(database_url, folder)
+    assert query(database_url, "select a, b from t") == [("100%s %", ":x")]
+
+
+def test_runners_at_the_same_time_apply_each_file_once(database_url, folder):
+    (folder / "9998_slow.sql").write_text("create table slow (n int); select pg_sleep(0.2);")
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(migrate(database_url, folder))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [[], [], [], ["9998_slow.sql"]]
+
+
+def test_an_unreachable_database_is_an_operational_error():
+    with pytest.raises(psycopg2.OperationalError):
+        migrate("postgresql://127.0.0.1:1/nowhere")
