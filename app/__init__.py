@@ -1,0 +1,74 @@
+"""The feed: create_app puts the parts together, and does no I/O.
+
+The server that runs it calls ``start`` in each worker once the process is what it will be, ``drain`` when the worker
+should end, and ``stop`` when it does.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import gevent
+from flask import Flask
+
+from app import models
+from app.api import new_app, register
+from app.api.cors import register_cors
+from app.changes import ChangeLog
+from app.config import Config
+from app.database import connect
+from app.hub import Hub
+from app.listener import Listener
+from app.postgres import database_url
+
+# A queue of so many bytes is 1500 ordinary changes; with 10 000 clients that all lag, 10 GB are not what one wants.
+_QUEUE_BYTES = 1024 * 1024
+_TICK_SECONDS = 1.0
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """The WSGI application, with its parts in ``extensions``: config, hub, listener, change_log."""
+    config = config or Config.from_environ(os.environ)
+    url = database_url(config)
+    app = new_app(__name__)
+    hub = Hub(
+        ring_bytes=config.ring_bytes,
+        queue_frames=config.queue_frames,
+        queue_bytes=_QUEUE_BYTES,
+        max_streams=config.max_streams,
+        max_streams_per_address=config.max_streams_per_address,
+    )
+    listener = Listener(
+        partial(connect, url, application_name="people-counter listener"),
+        hub,
+        check_seconds=config.listener_check_seconds,
+    )
+    app.extensions.update(config=config, hub=hub, listener=listener, change_log=ChangeLog(url))
+    models.register(app, url)
+    register(app)
+    register_cors(app, config.cors_origins)
+    return app
+
+
+def start(app: Flask) -> None:
+    """Start listening and the heartbeat clock, in a worker."""
+    app.extensions["listener"].start()
+    app.extensions["clock"] = gevent.spawn(_beat, app.extensions["hub"], app.extensions["config"].heartbeat_seconds)
+
+
+def drain(app: Flask) -> None:
+    """End all streams politely. Requests go on."""
+    app.extensions["hub"].drain()
+
+
+def stop(app: Flask) -> None:
+    """End what start began; may be called without it, and twice."""
+    app.extensions["listener"].stop()
+    gevent.killall([app.extensions.pop("clock")] if "clock" in app.extensions else [])
+
+
+def _beat(hub: Hub, heartbeat_seconds: float) -> None:
+    while True:
+        gevent.sleep(min(_TICK_SECONDS, heartbeat_seconds / 4))
+        hub.beat(heartbeat_seconds)

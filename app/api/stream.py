@@ -1,0 +1,145 @@
+"""The streams: /api/sse and one endpoint per topic.
+
+Invariant: bad parameters are 400 and a full server is 503, both before the stream begins; from then on everything,
+also an unknown cursor, is told in the stream, because EventSource gives up for good on any status but 200.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from flask import Response, current_app, request
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import Field, field_validator
+
+from app.api.errors import ProblemError
+from app.api.requests import reads
+from app.api.resource import problem_response
+from app.api.schema import Strict
+from app.changes import TOPICS, Filter, Topic
+from app.config import Config
+from app.hub import Full, Hub, Subscription
+from app.outlet import Gone, Outlet
+from app.sse import parse_cursor
+from app.stream import Stream
+
+log = logging.getLogger(__name__)
+
+api = APIBlueprint("sse", __name__, url_prefix="/api/sse", abp_tags=[Tag(name="sse", description="Live changes.")])
+
+_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    # Proxies may neither keep, nor compress, nor hold back what must arrive at once.
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+_ANSWER = {
+    200: {
+        "description": "A stream of server-sent events, see docs/protocol.md.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    503: problem_response(),
+}
+
+
+class StreamQuery(Strict):
+    """What a client may ask of a stream."""
+
+    session_id: UUID | None = Field(default=None, description="Only changes of this session.")
+    last_event_id: str | None = Field(
+        default=None, description="Resume after this cursor. The header Last-Event-ID goes before it."
+    )
+
+
+class AlertStreamQuery(StreamQuery):
+    resolved: bool | None = Field(default=None, description="Only alerts that are, or were, resolved (or open).")
+
+
+class ManyStreamQuery(AlertStreamQuery):
+    topics: str = Field(default=",".join(TOPICS), description="Topics, separated by commas.")
+
+    @field_validator("topics")
+    @classmethod
+    def _known(cls, topics: str) -> str:
+        unknown = sorted(set(topics.split(",")) - set(TOPICS))
+        if unknown:
+            raise ValueError(f"must be some of {', '.join(TOPICS)}, separated by commas")
+        return topics
+
+
+@api.get("", summary="Several topics on one connection", responses=_ANSWER)
+@reads(query=ManyStreamQuery)
+def stream_many(query: ManyStreamQuery) -> Response:
+    return _respond(query, frozenset(cast(list[Topic], query.topics.split(","))), query.resolved)
+
+
+def _add_topic(topic: Topic, schema: type[StreamQuery]) -> None:
+    def view(query: StreamQuery) -> Response:
+        return _respond(query, frozenset([topic]), getattr(query, "resolved", None))
+
+    view.__name__ = f"stream_{topic}"
+    api.get(f"/{topic}", summary=f"Changes of {topic}", responses=_ANSWER)(reads(query=schema)(view))
+
+
+for _topic in TOPICS:
+    _add_topic(_topic, AlertStreamQuery if _topic == "alerts" else StreamQuery)
+
+
+def _respond(query: StreamQuery, topics: frozenset[Topic], resolved: bool | None) -> Response:
+    if request.method == "HEAD":
+        return Response(headers=_HEADERS)
+    config: Config = current_app.extensions["config"]
+    hub: Hub = current_app.extensions["hub"]
+    wanted = Filter(topics, str(query.session_id) if query.session_id else None, resolved)
+    subscription = Subscription(wanted, request.remote_addr or "")
+    try:
+        hub.add(subscription)
+    except Full as full:
+        raise ProblemError(503, str(full), headers={"Retry-After": str(random.randint(2, 10))}) from full
+    stream = Stream(
+        hub,
+        current_app.extensions["change_log"],
+        subscription,
+        _asked(query),
+        heartbeat_seconds=config.heartbeat_seconds,
+        retry_seconds=config.retry_seconds,
+    )
+    body = _body(stream, subscription, request.environ, config.stuck_seconds)
+    response = Response(body, headers=_HEADERS, direct_passthrough=True)
+    # Also where the body is never begun, because the client left before its first byte.
+    response.call_on_close(lambda: _end(hub, subscription))
+    return response
+
+
+def _asked(query: StreamQuery) -> int | None | Literal["unknown"]:
+    text = request.headers.get("Last-Event-ID") or query.last_event_id
+    if not text:
+        return None
+    cursor = parse_cursor(text)
+    return "unknown" if cursor is None else cursor
+
+
+def _body(
+    stream: Stream, subscription: Subscription, environ: Mapping[str, Any], stuck_seconds: float
+) -> Iterator[bytes]:
+    """The first bytes go out by way of the server, with the head of the response; the rest by the outlet."""
+    try:
+        for data in stream:
+            if subscription.outlet is None:
+                yield data
+                subscription.outlet = Outlet.of_request(environ, stuck_seconds, subscription.leave)
+            else:
+                subscription.outlet.write(data)
+    except Gone as gone:
+        subscription.leave(str(gone))
+
+
+def _end(hub: Hub, subscription: Subscription) -> None:
+    hub.remove(subscription)
+    if subscription.outlet:
+        subscription.outlet.close()
+    log.debug("a stream of %s ended: %s", subscription.address, subscription.gone or "drained")

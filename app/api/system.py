@@ -1,0 +1,55 @@
+"""System: what this worker is doing, for the System page and for whoever watches the feed.
+
+Invariant: reads counters and nothing else. Each worker answers for itself.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from flask import Response, current_app, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.api.requests import reads
+from app.hub import Hub
+from app.listener import Listener
+
+api = APIBlueprint("system", __name__, url_prefix="/api", abp_tags=[Tag(name="health", description="Is it well?")])
+
+_STARTED_AT = time.time()
+
+
+@api.get("/system", summary="Counters of the worker that answers")
+@reads()
+def system() -> Response:
+    hub: Hub = current_app.extensions["hub"]
+    listener: Listener = current_app.extensions["listener"]
+    counts = hub.counts
+    return jsonify(
+        worker=os.getpid(),
+        started_at=_STARTED_AT,
+        streams=hub.stream_count,
+        opened=counts["opened"],
+        changes=counts["changes"],
+        deliveries=counts["deliveries"],
+        replays=counts["resumed"],
+        log_reads=counts["log_reads"],
+        overflows=counts["overflows"],
+        resets=counts["reset"],
+        reconnects=listener.counts["reconnects"],
+        unannounced=listener.counts["unannounced"],
+        errors=listener.counts["errors"] + listener.counts["failures"],
+        listener={"state": listener.state, "cursor": listener.cursor, "since": listener.since},
+        ring={"frames": len(hub.ring), "bytes": hub.ring.bytes},
+        commit_to_publish_ms=_percentiles(sorted(listener.delays_ms)),
+    )
+
+
+def _percentiles(delays_ms: list[float]) -> dict[str, float] | None:
+    if not delays_ms:
+        return None
+    return {
+        "p50": round(delays_ms[len(delays_ms) // 2], 2),
+        "p99": round(delays_ms[min(len(delays_ms) - 1, len(delays_ms) * 99 // 100)], 2),
+    }

@@ -1,0 +1,221 @@
+"""Listener: the greenlet that LISTENs and hands changes on in cursor order.
+
+Invariant: every change of the log is published once, in order. NOTIFY is only the fast path: a payload is taken
+at its word if it is the very next id; anything else (a reference, an id further on, a new connection, the interval)
+makes the Listener read the log after its own cursor, which is the same thing that clients do.
+
+It reads the log at intervals although nothing was notified, and so proves that it can hear: a connection that is
+silently dead fails within seconds, and a change that no NOTIFY announced is published all the same, and counted.
+It reconnects for ever. It knows no clients; ``publish`` and the other callbacks do.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Literal, Protocol
+
+import gevent
+import psycopg2
+from gevent.event import Event
+from gevent.select import select
+from psycopg2.extensions import connection as Connection
+
+from app.changes import CHANNELS, TOPICS, Change, Filter, bounds, read_after
+
+log = logging.getLogger(__name__)
+
+State = Literal["connecting", "live", "reconnecting", "stopped"]
+_EVERYTHING = Filter(frozenset(TOPICS))
+# Back-off between attempts, in seconds, before jitter: quick at first, as after a restart, and never rarer than this.
+_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Audience(Protocol):
+    """Who is told (the Hub)."""
+
+    def publish(self, changes: Sequence[Change]) -> None: ...
+    def start_at(self, cursor: int) -> None: ...
+    def set_available(self, is_available: bool) -> None: ...
+
+
+class Listener:
+    """One LISTEN connection and its greenlet.
+
+    Args:
+        connect: opens a connection in autocommit mode, or raises psycopg2.Error.
+        check_seconds: how often the log is read although nothing was notified; also the time a read may take.
+    """
+
+    def __init__(self, connect: Callable[[], Connection], audience: Audience, *, check_seconds: float) -> None:
+        self.state: State = "connecting"
+        self.since = time.time()
+        self.cursor: int | None = None
+        self.counts: Counter[str] = Counter()
+        # From COMMIT to here, by the database's clock and ours.
+        self.delays_ms: deque[float] = deque(maxlen=1000)
+        self._connect = connect
+        self._audience = audience
+        self._check_seconds = check_seconds
+        self._greenlet: gevent.Greenlet | None = None
+        self._stopping = Event()
+        self._unannounced: set[int] = set()
+
+    def start(self) -> None:
+        """Start listening. A second call does nothing."""
+        if self._greenlet is None and not self._stopping.is_set():
+            self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Stop for good; may be called before start, and twice."""
+        self._stopping.set()
+        if self._greenlet is not None:
+            self._greenlet.kill()
+            self._greenlet = None
+        self._turn("stopped")
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                with closing(self._connect()) as connection:
+                    self._listen(connection)
+            except (psycopg2.Error, OSError, TimeoutError) as error:
+                # A connection that lasted has earned a quick second try.
+                failures = 0 if time.monotonic() - began > 10 else failures + 1
+                self._lose(error)
+            except Exception:
+                # A bug must not end the feed in silence: it is loud, and as nobody knows what was published, all
+                # streams are reset.
+                failures += 1
+                log.exception("the Listener failed and begins anew")
+                self._lose(None)
+                self.cursor = None
+            base = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
+            self._stopping.wait(base * random.uniform(0.5, 1.5))
+
+    def _listen(self, connection: Connection) -> None:
+        with gevent.Timeout(self._check_seconds, TimeoutError("LISTEN had no answer")), connection.cursor() as cursor:
+            for channel in CHANNELS:
+                cursor.execute(f"listen {channel}")
+        # Only now is nothing missed that commits while we read where the log stands.
+        self._find_place(connection)
+        self._audience.set_available(True)
+        self._turn("live")
+        check_at = time.monotonic() + self._check_seconds
+        while True:
+            select([connection], [], [], max(0.0, check_at - time.monotonic()))
+            connection.poll()
+            self._hear(connection)
+            if time.monotonic() >= check_at:
+                self._check(connection)
+                check_at = time.monotonic() + self._check_seconds
+
+    def _find_place(self, connection: Connection) -> None:
+        """Start at the log's end, or go on from where we were, if the log still tells it."""
+        self._unannounced.clear()
+        with self._time_limit():
+            here = bounds(connection)
+        if self.cursor is not None and here.reach(self.cursor):
+            self._catch_up(connection)
+            return
+        if self.cursor is not None:
+            log.error("the change log no longer continues at %s (it has %s to %s): all streams are reset",
+                      self.cursor, here.floor, here.newest)
+            self.counts["resets"] += 1
+        self.cursor = here.newest
+        self._audience.start_at(here.newest)
+
+    def _hear(self, connection: Connection) -> None:
+        """Publish what has been notified."""
+        heard: list[Change] = []
+        notifies, connection.notifies = connection.notifies, []
+        at, must_read = self._at, False
+        for notify in notifies:
+            try:
+                change = Change.from_payload(notify.payload)
+            except ValueError as error:
+                self.counts["errors"] += 1
+                log.error("a stranger notified on %s: %s", notify.channel, error)
+                continue
+            if change is None:
+                # A reference speaks for itself and for what follows it.
+                must_read = True
+                self._unannounced.clear()
+                continue
+            self._unannounced.discard(change.id)
+            if change.id <= at:
+                continue
+            if must_read or change.id != at + 1:
+                must_read = True
+                continue
+            heard.append(change)
+            at = change.id
+        self._publish(heard, at)
+        if must_read:
+            self._catch_up(connection)
+
+    def _check(self, connection: Connection) -> None:
+        """Read the log although nothing was notified."""
+        before = self._at
+        if self._unannounced:
+            self.counts["unannounced"] += len(self._unannounced)
+            log.warning("%d changes came without a NOTIFY, up to %d", len(self._unannounced), max(self._unannounced))
+            self._unannounced.clear()
+        with self._time_limit():
+            here = bounds(connection)
+        if not here.reach(self._at):
+            self._find_place(connection)
+            return
+        for change in self._catch_up(connection):
+            # Its NOTIFY may be on its way; if it has not come by the next check, it never will.
+            self._unannounced.add(change)
+        self.counts["checks"] += 1
+        if self._at != before:
+            self._hear(connection)
+
+    def _catch_up(self, connection: Connection) -> list[int]:
+        """Publish everything after the cursor. Returns the ids."""
+        ids: list[int] = []
+        while True:
+            with self._time_limit():
+                newest = bounds(connection).newest
+                batch = read_after(connection, self._at, newest, _EVERYTHING)
+            if batch.cursor <= self._at:
+                return ids
+            self._publish(batch.changes, batch.cursor)
+            ids.extend(change.id for change in batch.changes)
+
+    def _publish(self, changes: list[Change], cursor: int) -> None:
+        if changes:
+            self._audience.publish(changes)
+            now = time.time()
+            self.delays_ms.extend((now - change.timestamp) * 1000 for change in changes)
+        self.cursor = cursor
+
+    @property
+    def _at(self) -> int:
+        assert self.cursor is not None
+        return self.cursor
+
+    def _lose(self, error: Exception | None) -> None:
+        if self.state == "live" or self.counts["failures"] == 0:
+            log.warning("the Listener lost the database and reconnects: %s", error)
+        self.counts["failures"] += 1
+        self._audience.set_available(False)
+        self._turn("reconnecting" if self.cursor is not None else "connecting")
+
+    def _turn(self, state: State) -> None:
+        if state != self.state:
+            if state == "live" and self.state == "reconnecting":
+                self.counts["reconnects"] += 1
+            log.info("the Listener is %s", state)
+            self.state, self.since = state, time.time()
+
+    def _time_limit(self) -> gevent.Timeout:
+        return gevent.Timeout(self._check_seconds, TimeoutError("the database did not answer in time"))

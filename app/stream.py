@@ -1,0 +1,171 @@
+"""Stream: what one client gets, from its first frame to its last.
+
+Invariant: the client is a cursor into the log. Connecting, resuming, catching up after its queue overflowed or after
+the log was away are one loop: read what comes after the cursor, from the ring or else from the log, then live from the
+queue. Pieces of the log are read by connections that are given back before a byte is written.
+
+It yields bytes of whole frames and knows nothing of HTTP; whoever iterates it writes them.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+import gevent
+import psycopg2
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import sse
+from app.changes import Change, ChangeLog
+from app.hub import Hub, Subscription
+
+log = logging.getLogger(__name__)
+
+# What one write holds at most (but for a single larger frame): enough to amortise the call, little enough to share.
+_PIECE_BYTES = 256 * 1024
+
+
+class Stream:
+    """One client's frames.
+
+    Args:
+        asked: the cursor to resume from; None for now; "unknown" if the client named one that is none.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        change_log: ChangeLog,
+        subscription: Subscription,
+        asked: int | None | Literal["unknown"],
+        *,
+        heartbeat_seconds: float,
+        retry_seconds: float,
+    ) -> None:
+        self._hub = hub
+        self._change_log = change_log
+        self._subscription = subscription
+        self._asked = asked
+        self._heartbeat_seconds = heartbeat_seconds
+        self._retry_seconds = retry_seconds
+        self._generation = 0  # of the log, when this stream last found its place in it
+        self._is_told_away = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield bytes to write until the client has gone or the hub drains."""
+        subscription = self._subscription
+        yield sse.retry_field(self._retry_seconds)
+        while subscription.gone is None:
+            if self._hub.is_draining:
+                yield sse.retry_field(self._retry_seconds)
+                return
+            data = self._next()
+            if data or (subscription.outlet and subscription.outlet.unsent):
+                yield data
+            elif subscription.is_live or not self._hub.is_available:
+                subscription.wait()
+
+    def _next(self) -> bytes:
+        """The bytes that are due now; none if there are none, or if the next look may find some."""
+        hub, subscription = self._hub, self._subscription
+        try:
+            if self._generation != hub.generation:
+                return self._find_place()
+            if not subscription.is_live and not hub.go_live(subscription):
+                return self._catch_up()
+        except (SQLAlchemyError, psycopg2.Error) as error:
+            return self._wait_for_log(error)
+        if subscription.queue:
+            return self._deliver(subscription.take())
+        if self._is_told_away == hub.is_available:
+            return self._tell_availability()
+        if time.monotonic() - subscription.beat_at >= self._heartbeat_seconds:
+            return self._heartbeat()
+        return b""
+
+    def _find_place(self) -> bytes:
+        """The first frame, or the first one after the log was replaced: where the client stands."""
+        hub, generation = self._hub, self._hub.generation
+        cursor, status = self._place() if self._generation == 0 else (None, "reset")
+        # If the log was replaced while we asked it, the next look finds the generations to differ.
+        self._generation = generation
+        self._is_told_away = False
+        return self._connection(hub.cursor if cursor is None else cursor, status)
+
+    def _place(self) -> tuple[int | None, sse.Status]:
+        asked = self._asked
+        if asked is None:
+            return None, "live"
+        if asked == "unknown":
+            return None, "reset"
+        ring = self._hub.ring
+        if ring.floor <= asked <= ring.cursor or self._change_log.bounds().reach(asked):
+            return asked, "resumed"
+        return None, "reset"
+
+    def _catch_up(self) -> bytes:
+        hub, subscription = self._hub, self._subscription
+        changes = hub.ring.after(subscription.cursor)
+        if changes is not None:
+            piece, subscription.cursor = self._piece(changes)
+            return self._deliver(piece)
+        hub.counts["log_reads"] += 1
+        batch = self._change_log.read_after(subscription.cursor, hub.cursor, subscription.filter)
+        if self._generation != hub.generation:
+            return b""
+        if not batch.bounds.reach(subscription.cursor):
+            return self._connection(hub.cursor, "reset")
+        subscription.cursor = batch.cursor
+        return self._deliver(batch.changes)
+
+    def _piece(self, changes: list[Change]) -> tuple[list[Change], int]:
+        """The next matching changes, and the cursor up to which they were looked through."""
+        piece, size = [], 0
+        for change in changes:
+            if self._subscription.filter.matches(change):
+                piece.append(change)
+                size += len(change.frame)
+                if size >= _PIECE_BYTES:
+                    return piece, change.id
+        return piece, max(self._subscription.cursor, self._hub.cursor)
+
+    def _deliver(self, changes: list[Change]) -> bytes:
+        self._hub.counts["deliveries"] += len(changes)
+        return b"".join([change.frame for change in changes])
+
+    def _connection(self, cursor: int, status: sse.Status) -> bytes:
+        self._hub.counts[status] += 1
+        self._subscription.cursor = cursor
+        return sse.connection_frame(self._subscription.filter.topics, cursor, status)
+
+    def _tell_availability(self) -> bytes:
+        self._is_told_away = not self._hub.is_available
+        if self._is_told_away:
+            return sse.error_frame(
+                "database_unavailable", "The database is away. This stream goes on by itself, without a gap, once it is back."
+            )
+        return self._connection(self._subscription.cursor, "live")
+
+    def _wait_for_log(self, error: Exception) -> bytes:
+        if not self._is_told_away:
+            if self._hub.is_available:  # else the Listener has said it for all
+                log.warning("a stream cannot read the change log and tries again: %s", error)
+            self._is_told_away = True
+            return sse.error_frame(
+                "database_unavailable", "The change log cannot be read now. This stream goes on by itself once it can."
+            )
+        gevent.sleep(random.uniform(0.5, 1.5))
+        is_due = time.monotonic() - self._subscription.beat_at >= self._heartbeat_seconds
+        return self._heartbeat() if is_due else b""
+
+    def _heartbeat(self) -> bytes:
+        subscription = self._subscription
+        subscription.beat_at = time.monotonic()
+        if self._generation == 0 or not subscription.is_live:
+            return sse.heartbeat_frame(None)
+        subscription.cursor = max(subscription.cursor, self._hub.settled)
+        return sse.heartbeat_frame(subscription.cursor)
