@@ -1,0 +1,17 @@
+"""Sessions: the counting runs."""
+
+from __future__ import annotations
+
+from app.api.resource import Resource, blueprint
+from app.models import Session
+
+SESSIONS = Resource(
+    name="sessions",
+    noun="session",
+    model=Session,
+    time="created_at",
+    orders=("start_time", "updated_at", "session_name"),
+    filters={"status": "status"},
+    search=("session_name", "input_source"),
+)
+api = blueprint(SESSIONS)
