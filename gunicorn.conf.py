@@ -8,13 +8,13 @@ import os
 
 from app import serving
 
-config = serving.read_config(os.environ)
+_config = serving.read_config(os.environ)
 
 wsgi_app = "wsgi:app"
-bind = f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
-workers = config.workers
+bind = f"[{_config.host}]:{_config.port}" if ":" in _config.host else f"{_config.host}:{_config.port}"
+workers = _config.workers
 worker_class = "gevent"
-worker_connections = config.max_streams + 500  # so that REST and health answer when all streams are taken
+worker_connections = _config.max_streams + 500  # so that REST and health answer when all streams are taken
 preload_app = False  # preloaded, the app would be imported before gevent patches
 control_socket_disable = True
 graceful_timeout = 30
@@ -23,15 +23,15 @@ loglevel = "warning"
 
 def on_starting(server):
     inherited = "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ
-    serving.start(config, [] if inherited else server.cfg.address)
+    serving.start(_config, [] if inherited else server.cfg.address)
 
 
 def when_ready(server):
-    serving.greet(config, [str(listener) for listener in server.LISTENERS])
+    serving.greet(_config, [str(listener) for listener in server.LISTENERS])
 
 
 def on_reload(server):
-    serving.reload(config)
+    serving.reload(_config)
 
 
 def on_exit(server):
