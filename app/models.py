@@ -146,7 +146,7 @@ class Alert(Model):
     is_resolved: Mapped[bool] = mapped_column(server_default="false")
 
 
-def attach(app: Flask, database_url: str) -> None:
+def register(app: Flask, database_url: str) -> None:
     """Give the app its pool: one per worker process, opened on first use. No I/O."""
 
     def open_connection() -> Connection:
@@ -154,7 +154,7 @@ def attach(app: Flask, database_url: str) -> None:
         # the limits; a lock is waited for less long, so that its holder can be told from a slow query.
         connection = connect(
             database_url,
-            application_name="people-feed rest",
+            application_name="people-counter rest",
             timezone="UTC",
             statement_timeout=5000,
             lock_timeout=3000,

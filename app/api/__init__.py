@@ -9,7 +9,7 @@ from __future__ import annotations
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from app.api import alerts, health, metrics, movements, sessions, thresholds
+from app.api import alerts, health, metrics, movements, sessions, stream, system, thresholds
 from app.api.errors import Problem, register_errors
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # 10 000 movements with every field are about 5 MB
@@ -33,6 +33,6 @@ def register(app: OpenAPI) -> None:
     """Put the resources and the errors on the app."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.strict_slashes = False
-    for module in (sessions, movements, alerts, metrics, thresholds, health):
+    for module in (sessions, movements, alerts, metrics, thresholds, stream, health, system):
         app.register_api(module.api)
     register_errors(app)
