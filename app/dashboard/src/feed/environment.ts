@@ -1,0 +1,100 @@
+/** What the feed needs of a browser, so that tests can stand in for clock, chance, network and other tabs. */
+import { parseCursor, type Cursor } from './protocol';
+
+export interface SourceEvent {
+  data: string;
+  lastEventId: string;
+}
+
+/** The part of BroadcastChannel that we use. */
+export interface Channel {
+  postMessage(message: unknown): void;
+  close(): void;
+}
+
+/** The part of the Web Locks API that we use. */
+export interface Locks {
+  request(name: string, options: { steal?: boolean; signal?: AbortSignal }, hold: () => Promise<void>): Promise<unknown>;
+}
+
+export interface Environment {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Run later; the answer cancels. */
+  later(milliseconds: number, task: () => void): () => void;
+  random(): number;
+  /** Open an EventSource; the answer closes it. */
+  openSource(url: string, heard: (event: SourceEvent) => void, failed: () => void): () => void;
+  /** GET as JSON with the cursor at which it was read; rejects on any status but 2xx. */
+  getJson(url: string, signal: AbortSignal): Promise<{ body: unknown; cursor: Cursor | null }>;
+  /** Undefined where the browser has none: Web Locks need HTTPS or localhost. */
+  locks: Locks | undefined;
+  openChannel: ((name: string, heard: (message: unknown) => void) => Channel) | undefined;
+  /** Call back when the network is back or the page is shown again; the answer stops that. */
+  onReturn(task: () => void): () => void;
+  /** Run once before the next frame, or soon where there are no frames (a hidden page). */
+  nextFrame(task: () => void): () => void;
+}
+
+
+/** A request that the server refused or could not answer. */
+export class RequestError extends Error {
+  readonly status: number;
+  readonly problem: unknown;
+
+  constructor(status: number, problem: unknown, message: string) {
+    super(message);
+    this.name = 'RequestError';
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+/** The browser itself. */
+export const browser: Environment = {
+  now: () => Date.now(),
+  later(milliseconds, task) {
+    const timer = setTimeout(task, milliseconds);
+    return () => clearTimeout(timer);
+  },
+  random: () => Math.random(),
+  openSource(url, heard, failed) {
+    const source = new EventSource(url);
+    source.onmessage = heard;
+    source.onerror = failed;
+    return () => source.close();
+  },
+  async getJson(url, signal) {
+    const response = await fetch(url, { signal, headers: { Accept: 'application/json' } });
+    const body: unknown = await response.json().catch(() => null);
+    if (!response.ok) throw new RequestError(response.status, body, `${response.status} for ${url}`);
+    return { body, cursor: parseCursor(response.headers.get('Last-Event-ID')) };
+  },
+  get locks() {
+    return typeof navigator === 'undefined' ? undefined : (navigator.locks as LockManager | undefined);
+  },
+  openChannel: typeof BroadcastChannel === 'undefined' ? undefined : (name, heard) => {
+    const channel = new BroadcastChannel(name);
+    channel.onmessage = (event: MessageEvent<unknown>) => heard(event.data);
+    return channel;
+  },
+  onReturn(task) {
+    const shown = () => { if (!document.hidden) task(); };
+    window.addEventListener('online', task);
+    document.addEventListener('visibilitychange', shown);
+    return () => {
+      window.removeEventListener('online', task);
+      document.removeEventListener('visibilitychange', shown);
+    };
+  },
+  nextFrame(task) {
+    if (document.hidden) {
+      const timer = setTimeout(task, 250);
+      return () => clearTimeout(timer);
+    }
+    const frame = requestAnimationFrame(task);
+    // Deliberate: a page hidden between now and the frame gets none; the timer makes sure that the task runs.
+    const timer = setTimeout(() => { cancelAnimationFrame(frame); task(); }, 500);
+    return () => { cancelAnimationFrame(frame); clearTimeout(timer); };
+  },
+};

@@ -1,0 +1,276 @@
+/**
+ * Feed: everything that one page hears of one server, over one connection per browser.
+ *
+ * Invariant: a reader that is attached gets each change of its topics exactly once, whichever tab holds the connection.
+ * The leading tab opens the connection that serves the needs of all tabs and passes every message on, numbered; a tab
+ * that finds a number missing starts its readers anew from snapshots. The first reader opens the source, the last one
+ * closes it.
+ */
+import type { Environment } from './environment';
+import { covers, requestFor, startFor, type Coverage, type Need } from './plan';
+import { Reader, type Delivery, type ReaderListener } from './reader';
+import { Stream, type StreamOptions, type StreamState } from './stream';
+import { Tabs } from './tabs';
+import type { Position, Topic } from './protocol';
+
+/** What tabs say to each other. */
+type Word =
+  | { kind: 'hello'; leader: string; state: StreamState; number: number }
+  | { kind: 'delivery'; leader: string; delivery: Delivery; number: number }
+  | { kind: 'state'; leader: string; state: StreamState }
+  | { kind: 'needs'; tab: string; needs: Need[] }
+  | { kind: 'retry' };
+
+/** How long readers whose snapshots are under way may keep the others waiting for the connection. */
+const GATHER_MS = 400;
+/** The number of a leader's last message, before we have heard one. */
+const UNKNOWN = -1;
+
+export interface FeedOptions extends Partial<StreamOptions> {
+  base?: string;
+}
+
+export class Feed {
+  readonly environment: Environment;
+  readonly options: StreamOptions;
+  readonly #readers = new Set<Reader>();
+  readonly #watchers = new Set<() => void>();
+  /** Needs of all tabs; only the leader keeps it. */
+  readonly #needs = new Map<string, { need: Need; joined: boolean }>();
+  readonly #known = new Set<string>();
+  readonly #tabs: Tabs;
+  readonly #stream: Stream;
+  #coverage: Coverage = { topics: [], sessionId: null, since: null };
+  #leading = false;
+  #leader = '';
+  #number = UNKNOWN;
+  #heardAt = 0;
+  #state: StreamState;
+  #cancelGather: (() => void) | null = null;
+  #cancelWatch = () => {};
+  #stopListening = () => {};
+
+  constructor(environment: Environment, options: FeedOptions = {}) {
+    this.environment = environment;
+    this.options = { base: '', reconnectMs: 5000, staleMs: 45_000, ...options };
+    this.#stream = new Stream(environment, this.options, {
+      message: (message, cursor) => {
+        if (message.type === 'connection') this.#confirm(message.data);
+        this.#pass({ message, cursor, coverage: this.#coverage });
+        if (message.type === 'connection') this.#serve();
+      },
+      state: (state) => this.#passState(state),
+    });
+    this.#state = this.#stream.state;
+    this.#tabs = new Tabs(`change-feed ${this.options.base}`, environment, {
+      lead: () => this.#lead(),
+      follow: () => this.#follow(),
+      hear: (message) => this.#hear(message as Word),
+    });
+  }
+
+  /** The connection, as this tab knows it. */
+  get state(): StreamState {
+    return this.#state;
+  }
+
+  /** True while this tab holds the connection for all. */
+  get leading(): boolean {
+    return this.#leading;
+  }
+
+  /** Be told when `state` changes; the answer ends that. */
+  watch(watcher: () => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** Attach a reader. Call `declare` once its cursor is known. */
+  attach(topics: readonly Topic[], sessionId: string | null, listener: ReaderListener): Reader {
+    const reader = new Reader(this.#tabs.id, topics, sessionId, listener);
+    this.#readers.add(reader);
+    if (this.#readers.size === 1) this.#start();
+    return reader;
+  }
+
+  /** The reader is ready: make the connection serve it. */
+  declare(reader: Reader): void {
+    if (this.#readers.has(reader)) this.#announce();
+  }
+
+  detach(reader: Reader): void {
+    if (!this.#readers.delete(reader)) return;
+    if (this.#readers.size === 0) this.#stop();
+    else this.#announce();
+  }
+
+  /** Connect anew, at once. */
+  retry(): void {
+    if (this.#leading) this.#stream.retry(true);
+    else this.#tabs.say({ kind: 'retry' } satisfies Word);
+  }
+
+  #start(): void {
+    this.#heardAt = this.environment.now();
+    this.#stopListening = this.environment.onReturn(() => this.#return());
+    this.#watchLeader();
+    this.#tabs.start();
+  }
+
+  #stop(): void {
+    if (!this.#leading) this.#say({ kind: 'needs', tab: this.#tabs.id, needs: [] });
+    this.#stopListening();
+    this.#cancelWatch();
+    this.#cancelGather?.();
+    this.#cancelGather = null;
+    this.#follow();
+    this.#tabs.stop();
+    this.#leader = '';
+    this.#passState(this.#stream.state);
+  }
+
+  /** The network or the page is back: what waits need not, and what seemed alive may be dead. */
+  #return(): void {
+    if (this.#leading) this.#stream.retry();
+    else if (this.#state.status === 'reconnecting') this.#say({ kind: 'retry' });
+    else this.#checkLeader();
+  }
+
+  /** A leader passes on heartbeats and states; one that is silent for long is frozen or stuck. */
+  #checkLeader(): void {
+    if (this.#leading || this.environment.now() - this.#heardAt <= this.options.staleMs * 2) return;
+    this.#heardAt = this.environment.now();
+    this.#tabs.seize();
+  }
+
+  #watchLeader(): void {
+    this.#cancelWatch = this.environment.later(this.options.staleMs, () => {
+      this.#checkLeader();
+      this.#watchLeader();
+    });
+  }
+
+  #lead(): void {
+    this.#leading = true;
+    this.#leader = this.#tabs.id;
+    this.#number = 0;
+    this.#needs.clear();
+    this.#known.clear();
+    this.#say({ kind: 'hello', leader: this.#leader, state: this.#stream.state, number: 0 });
+    this.#announce();
+  }
+
+  #follow(): void {
+    this.#leading = false;
+    this.#needs.clear();
+    this.#stream.close();
+    this.#stream.cursor = null;
+    this.#coverage = { topics: [], sessionId: null, since: null };
+  }
+
+  /** Say what this tab needs, once its snapshots are there or have taken too long. */
+  #announce(): void {
+    const waiting = [...this.#readers].some((reader) => reader.need === null);
+    if (!waiting) {
+      this.#cancelGather?.();
+      this.#cancelGather = null;
+      this.#declareNow();
+    } else this.#cancelGather ??= this.environment.later(GATHER_MS, () => {
+      this.#cancelGather = null;
+      this.#declareNow();
+    });
+  }
+
+  #declareNow(): void {
+    const needs = [...this.#readers].flatMap((reader) => reader.need ?? []);
+    if (this.#leading) this.#register(this.#tabs.id, needs);
+    else this.#say({ kind: 'needs', tab: this.#tabs.id, needs });
+  }
+
+  #register(tab: string, needs: readonly Need[]): void {
+    const keys = new Set(needs.map((need) => need.key));
+    for (const key of this.#needs.keys()) if (key.startsWith(`${tab}/`) && !keys.has(key)) this.#needs.delete(key);
+    for (const need of needs) {
+      const before = this.#needs.get(need.key);
+      if (!before) this.#needs.set(need.key, { need, joined: false });
+    }
+    this.#serve();
+  }
+
+  /** Let one connection serve all needs; open it anew only where it does not already. */
+  #serve(): void {
+    const { status } = this.#stream.state;
+    const all = [...this.#needs.values()];
+    if (all.length === 0) return; // snapshots are under way: a tab without readers does not lead
+    for (const entry of all) entry.joined ||= status === 'live' && covers(this.#coverage, entry.need, entry.need.cursor);
+    const newcomers = all.filter((entry) => !entry.joined).map((entry) => entry.need);
+    if (newcomers.length === 0 || status === 'connecting' || status === 'reconnecting') return;
+    const request = requestFor(all.map((entry) => entry.need));
+    const since = startFor(this.#stream.cursor, newcomers, status === 'live');
+    this.#coverage = { ...request, since };
+    this.#stream.open(request, since);
+  }
+
+  /** The server has confirmed where the connection begins. */
+  #confirm(position: Position): void {
+    const reset = position.status === 'reset';
+    if (this.#coverage.since === null || reset) this.#coverage = { ...this.#coverage, since: position.cursor };
+    if (reset) for (const entry of this.#needs.values()) entry.joined = true; // their readers start anew
+  }
+
+  #pass(delivery: Delivery): void {
+    this.#number += 1;
+    this.#say({ kind: 'delivery', leader: this.#leader, delivery, number: this.#number });
+    this.#deliver(delivery);
+  }
+
+  #deliver(delivery: Delivery): void {
+    this.#heardAt = this.environment.now();
+    for (const reader of [...this.#readers]) reader.deliver(delivery);
+  }
+
+  #passState(state: StreamState): void {
+    if (this.#leading) this.#say({ kind: 'state', leader: this.#leader, state });
+    this.#state = state;
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  #say(word: Word): void {
+    this.#tabs.say(word);
+  }
+
+  #hear(word: Word): void {
+    if (word.kind === 'needs') this.#hearNeeds(word.tab, word.needs);
+    else if (word.kind === 'retry') { if (this.#leading) this.#stream.retry(true); }
+    else if (!this.#leading) this.#hearLeader(word);
+  }
+
+  #hearNeeds(tab: string, needs: readonly Need[]): void {
+    if (!this.#leading) return;
+    if (!this.#known.has(tab)) {
+      this.#known.add(tab);
+      this.#tabs.watch(tab, () => { this.#known.delete(tab); if (this.#leading) this.#register(tab, []); });
+      this.#say({ kind: 'hello', leader: this.#leader, state: this.#stream.state, number: this.#number });
+    }
+    this.#register(tab, needs);
+  }
+
+  #hearLeader(word: Exclude<Word, { kind: 'needs' | 'retry' }>): void {
+    this.#heardAt = this.environment.now();
+    if (word.leader !== this.#leader) {
+      // A new leader knows nobody's needs; what it says before it does, our readers can judge by its coverage.
+      this.#leader = word.leader;
+      this.#number = word.kind === 'hello' ? word.number : UNKNOWN;
+      this.#declareNow();
+    }
+    if (word.kind !== 'delivery') {
+      this.#state = word.state;
+      for (const watcher of [...this.#watchers]) watcher();
+      return;
+    }
+    const missed = this.#number !== UNKNOWN && word.number !== this.#number + 1;
+    this.#number = word.number;
+    if (missed) for (const reader of [...this.#readers]) reader.restart();
+    this.#deliver(word.delivery);
+  }
+}

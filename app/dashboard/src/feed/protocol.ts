@@ -1,0 +1,105 @@
+/**
+ * The wire: what the stream sends, as types, and the one place where its text becomes values.
+ *
+ * Invariant: a Message that exists is well-formed as far as we read it. Text that is not is `null`, never an exception:
+ * one bad frame must not end a page's stream.
+ */
+import type { RowOf } from './rows';
+
+export const TOPICS = ['sessions', 'movements', 'alerts', 'metrics'] as const;
+export type Topic = (typeof TOPICS)[number];
+/** The id of a change: a place in the change log. */
+export type Cursor = number;
+export type Action = 'INSERT' | 'UPDATE' | 'DELETE' | 'TEST';
+
+/** One row's change; `topic` tells which row it is. */
+export interface ChangeOf<T extends Topic> {
+  topic: T;
+  id: Cursor;
+  table: string;
+  action: Action;
+  data: RowOf[T];
+  old_data: RowOf[T] | null;
+  /** Seconds since 1970, when the writer committed. */
+  timestamp: number;
+}
+export type Change = { [T in Topic]: ChangeOf<T> }[Topic];
+
+export interface Position {
+  topics: Topic[];
+  cursor: Cursor;
+  status: 'live' | 'resumed' | 'reset';
+}
+
+export type Message =
+  | { type: 'connection'; data: Position; timestamp: string }
+  | { type: 'data'; data: Change; timestamp: string }
+  | { type: 'error'; error: string; message: string; timestamp: string }
+  | { type: 'heartbeat'; timestamp: string };
+
+const TOPIC_OF_TABLE: Readonly<Record<string, Topic>> = {
+  sessions: 'sessions',
+  people_movements: 'movements',
+  alert_logs: 'alerts',
+  realtime_metrics: 'metrics',
+};
+
+type Fields = Record<string, unknown>;
+
+/** Parse one frame's data. */
+export function parseMessage(text: string): Message | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (!isFields(value)) return null;
+  const timestamp = typeof value.timestamp === 'string' ? value.timestamp : '';
+  switch (value.type) {
+    case 'connection':
+      return connection(value.data, timestamp);
+    case 'data':
+      return change(value.data, timestamp);
+    case 'error':
+      return { type: 'error', error: String(value.error), message: String(value.message ?? ''), timestamp };
+    case 'heartbeat':
+      return { type: 'heartbeat', timestamp };
+    default:
+      return null;
+  }
+}
+
+/** Parse an SSE id; an absent one is "" there. */
+export function parseCursor(id: string | null): Cursor | null {
+  return id !== null && /^\d{1,15}$/.test(id) ? Number(id) : null;
+}
+
+/** Tell whether a change concerns a session, by its new or its old row. */
+export function concerns(change: Change, sessionId: string): boolean {
+  return sessionOf(change.topic, change.data) === sessionId ||
+    (change.old_data !== null && sessionOf(change.topic, change.old_data) === sessionId);
+}
+
+function sessionOf(topic: Topic, row: RowOf[Topic]): string | null {
+  return topic === 'sessions' ? row.id : 'session_id' in row ? row.session_id : null;
+}
+
+function connection(data: unknown, timestamp: string): Message | null {
+  if (!isFields(data) || typeof data.cursor !== 'number') return null;
+  const status = data.status === 'reset' || data.status === 'resumed' ? data.status : 'live';
+  const topics = Array.isArray(data.topics) ? TOPICS.filter((topic) => (data.topics as unknown[]).includes(topic)) : [];
+  return { type: 'connection', data: { topics, cursor: data.cursor, status }, timestamp };
+}
+
+function change(data: unknown, timestamp: string): Message | null {
+  if (!isFields(data) || typeof data.id !== 'number' || !isFields(data.data)) return null;
+  const topic = TOPIC_OF_TABLE[String(data.table)];
+  if (!topic) return null;
+  // The row's columns are PostgreSQL's word (row_to_json), the same that the types in rows.ts were written from.
+  return { type: 'data', data: { ...data, topic } as unknown as Change, timestamp };
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

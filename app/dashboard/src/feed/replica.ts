@@ -1,0 +1,142 @@
+/**
+ * Replica: a value that begins as a snapshot and follows the changes.
+ *
+ * Invariant: `value` is what `load` would have answered at the change applied last. Knows no React. The first listener
+ * starts it, the last one stops it; listeners are told at most once per frame.
+ */
+import type { Feed } from './feed';
+import type { Change, Cursor, Topic } from './protocol';
+import type { Reader } from './reader';
+import { delayBefore } from './backoff';
+
+export interface Snapshot<V> {
+  value: V;
+  /** Where in the change log it was read. */
+  cursor: Cursor;
+}
+
+/** What a replica is of. */
+export interface Plot<V> {
+  topics: readonly Topic[];
+  sessionId: string | null;
+  /** Read it all; rejects when the server cannot answer. */
+  load(feed: Feed, signal: AbortSignal): Promise<Snapshot<V>>;
+  /** The next value; the old one if the changes leave it as it is. */
+  apply(value: V, changes: readonly Change[]): V;
+}
+
+export interface ReplicaState<V> {
+  /** Null until the first snapshot is there. */
+  value: V | null;
+  loading: boolean;
+  /** Why the last try to read the snapshot failed. */
+  error: Error | null;
+}
+
+/** More changes than this are applied at once, frame or no frame: a hidden page must not pile them up. */
+const BATCH = 5000;
+
+export class Replica<V> {
+  #state: ReplicaState<V> = { value: null, loading: true, error: null };
+  #changes: Change[] = [];
+  #reader: Reader | null = null;
+  #loading = new AbortController();
+  #failures = 0;
+  #cancelRetry = () => {};
+  #cancelFrame: (() => void) | null = null;
+  readonly #listeners = new Set<() => void>();
+  readonly #feed: Feed;
+  readonly #plot: Plot<V>;
+
+  readonly #stopped: () => void;
+
+  constructor(feed: Feed, plot: Plot<V>, stopped = () => {}) {
+    this.#feed = feed;
+    this.#plot = plot;
+    this.#stopped = stopped;
+  }
+
+  /** The state; the same object until it changes. */
+  readonly get = (): ReplicaState<V> => this.#state;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    if (this.#listeners.size === 1) this.#start();
+    return () => {
+      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#stop();
+    };
+  };
+
+  /** Read the snapshot again. */
+  reload(): void {
+    this.#reader?.restart();
+  }
+
+  #start(): void {
+    this.#reader = this.#feed.attach(this.#plot.topics, this.#plot.sessionId, {
+      change: (change) => this.#collect(change),
+      reset: () => this.#load(),
+    });
+    this.#load();
+  }
+
+  #stop(): void {
+    this.#loading.abort();
+    this.#cancelRetry();
+    this.#cancelFrame?.();
+    this.#cancelFrame = null;
+    this.#changes = [];
+    if (this.#reader) this.#feed.detach(this.#reader);
+    this.#reader = null;
+    this.#stopped();
+  }
+
+  #load(): void {
+    this.#loading.abort();
+    this.#cancelRetry();
+    this.#changes = [];
+    this.#loading = new AbortController();
+    const { signal } = this.#loading;
+    this.#enter({ loading: true });
+    this.#plot.load(this.#feed, signal).then(
+      (snapshot) => { if (!signal.aborted) this.#begin(snapshot); },
+      (error: unknown) => { if (!signal.aborted) this.#fail(error); },
+    );
+  }
+
+  #begin(snapshot: Snapshot<V>): void {
+    this.#failures = 0;
+    this.#enter({ value: snapshot.value, loading: false, error: null });
+    this.#reader?.ready(snapshot.cursor);
+    if (this.#reader) this.#feed.declare(this.#reader);
+  }
+
+  #fail(error: unknown): void {
+    this.#enter({ error: error instanceof Error ? error : new Error(String(error)) });
+    const { environment, options } = this.#feed;
+    const delay = delayBefore(this.#failures, options.reconnectMs, environment.random());
+    this.#failures += 1;
+    this.#cancelRetry = environment.later(delay, () => this.#load());
+  }
+
+  #collect(change: Change): void {
+    this.#changes.push(change);
+    if (this.#changes.length >= BATCH) this.#flush();
+    else this.#cancelFrame ??= this.#feed.environment.nextFrame(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#cancelFrame?.();
+    this.#cancelFrame = null;
+    const changes = this.#changes;
+    this.#changes = [];
+    if (changes.length === 0 || this.#state.value === null) return;
+    const value = this.#plot.apply(this.#state.value, changes);
+    if (value !== this.#state.value) this.#enter({ value });
+  }
+
+  #enter(change: Partial<ReplicaState<V>>): void {
+    this.#state = { ...this.#state, ...change };
+    for (const listener of [...this.#listeners]) listener();
+  }
+}

@@ -1,0 +1,94 @@
+/** The rows of the watched tables, as REST and the stream both show them: names of columns, numbers, ISO times. */
+
+export type SessionStatus = 'active' | 'completed' | 'error' | 'cancelled';
+export type DetectionStatus = 'detecting' | 'tracking' | 'waiting';
+export type Direction = 'in' | 'out';
+
+/** One counting run of one camera. */
+export interface Session {
+  id: string;
+  session_name: string;
+  input_source: string | null;
+  output_path: string | null;
+  start_time: string;
+  end_time: string | null;
+  duration_seconds: number | null;
+  status: SessionStatus;
+  fps: number | null;
+  total_frames: number | null;
+  resolution_width: number | null;
+  resolution_height: number | null;
+  confidence_threshold: number | null;
+  skip_frames: number | null;
+  max_disappeared: number | null;
+  max_distance: number | null;
+  created_at: string;
+  updated_at: string;
+}
+
+/** One person seen going in or out. */
+export interface Movement {
+  id: string;
+  session_id: string;
+  person_id: number;
+  movement_direction: Direction;
+  movement_time: string;
+  centroid_x: number | null;
+  centroid_y: number | null;
+  bounding_box_x1: number | null;
+  bounding_box_y1: number | null;
+  bounding_box_x2: number | null;
+  bounding_box_y2: number | null;
+  confidence_score: number | null;
+  frame_number: number | null;
+  created_at: string;
+}
+
+/** One reading of a session. */
+export interface Metric {
+  id: string;
+  session_id: string;
+  timestamp: string;
+  current_people_count: number;
+  people_entered_last_minute: number | null;
+  people_exited_last_minute: number | null;
+  detection_status: DetectionStatus;
+  fps_current: number | null;
+  cpu_usage_percentage: number | null;
+  memory_usage_mb: number | null;
+  processing_latency_ms: number | null;
+}
+
+/** One alert: raised once, resolved once. */
+export interface Alert {
+  id: string;
+  session_id: string | null;
+  threshold_id: string | null;
+  alert_type: string;
+  alert_message: string | null;
+  current_value: number | null;
+  threshold_value: number | null;
+  triggered_at: string;
+  resolved_at: string | null;
+  is_resolved: boolean;
+}
+
+/** When to raise an alert; a null session means every session. Not streamed. */
+export interface Threshold {
+  id: string;
+  session_id: string | null;
+  threshold_name: string;
+  threshold_value: number;
+  alert_message: string | null;
+  is_active: boolean;
+  created_at: string;
+  updated_at: string;
+}
+
+/** The row of each topic. */
+export interface RowOf {
+  sessions: Session;
+  movements: Movement;
+  alerts: Alert;
+  metrics: Metric;
+}

@@ -1,0 +1,28 @@
+/**
+ * The feeds and replicas that a page's components share.
+ *
+ * Invariant: one Feed per server, and one Replica per plot key, for as long as somebody uses it.
+ */
+import { browser } from './environment';
+import { Feed } from './feed';
+import { Replica, type Plot } from './replica';
+
+const feeds = new Map<string, Feed>();
+const replicas = new Map<string, Replica<unknown>>();
+
+/** The feed of a server; "" is the one that served this page. */
+export function feedOf(base = ''): Feed {
+  let feed = feeds.get(base);
+  if (!feed) feeds.set(base, feed = new Feed(browser, { base }));
+  return feed;
+}
+
+/** The replica of a key, made from its plot when nobody uses it yet. The key must tell everything that the plot depends on. */
+export function replicaOf<V>(key: string, plot: () => Plot<V>, base = ''): Replica<V> {
+  const name = `${base} ${key}`;
+  const known = replicas.get(name) as Replica<V> | undefined;
+  if (known) return known;
+  const replica = new Replica(feedOf(base), plot(), () => replicas.delete(name));
+  replicas.set(name, replica as Replica<unknown>);
+  return replica;
+}

@@ -1,0 +1,11 @@
+/** What other React apps may import; docs/react.md explains each. Needs nothing but React. */
+export { useSSE, type SSEOptions, type SSEResult } from './useSSE';
+export {
+  useAlertsSSE, useMetricsSSE, useMovementsSSE, useRows, useSessionsSSE, type Rows, type RowsOptions,
+} from './useRows';
+export { useConnection } from './useConnection';
+export { useReplica } from './useReplica';
+export type { Change, ChangeOf, Cursor, Message, Topic } from '../feed/protocol';
+export type { Plot, ReplicaState, Snapshot } from '../feed/replica';
+export type { Alert, Metric, Movement, Session, Threshold } from '../feed/rows';
+export type { StreamState } from '../feed/stream';
