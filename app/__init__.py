@@ -45,7 +45,7 @@ def create_app(config: Config | None = None) -> Flask:
         check_seconds=config.listener_check_seconds,
     )
     app.extensions.update(config=config, hub=hub, listener=listener, change_log=ChangeLog(url))
-    models.register(app, url)
+    models.attach(app, url)
     register(app)
     register_cors(app, config.cors_origins)
     return app
