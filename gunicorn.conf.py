@@ -42,7 +42,9 @@ def post_worker_init(worker):
     import gevent
 
     import app
+    from app.database import use_gevent
 
+    use_gevent()
     app.start(worker.wsgi)
     gevent.spawn(_drain_in_time, worker)
 

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from typing import TYPE_CHECKING
 
-import gevent
-from flask import Flask
-
-from app import models
-from app.api import new_app, register
-from app.api.cors import register_cors
-from app.changes import ChangeLog
 from app.config import Config
-from app.database import connect
-from app.hub import Hub
-from app.listener import Listener
-from app.postgres import database_url
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from app.hub import Hub
 
 # A queue of so many bytes is 1500 ordinary changes; with 10 000 clients that all lag, 10 GB are not what one wants.
 _QUEUE_BYTES = 1024 * 1024
@@ -29,6 +24,17 @@ _TICK_SECONDS = 1.0
 
 def create_app(config: Config | None = None) -> Flask:
     """The WSGI application, with its parts in ``extensions``: config, hub, listener, change_log."""
+    # Deliberate: gunicorn's arbiter imports this package for its settings, forks, and only then does gevent patch.
+    # What needs the patches is imported in the worker; so HUP brings new code, too.
+    from app import cli, models
+    from app.api import new_app, register
+    from app.api.cors import register_cors
+    from app.changes import ChangeLog
+    from app.database import connect
+    from app.hub import Hub
+    from app.listener import Listener
+    from app.postgres import database_url
+
     config = config or Config.from_environ(os.environ)
     url = database_url(config)
     app = new_app(__name__)
@@ -48,11 +54,14 @@ def create_app(config: Config | None = None) -> Flask:
     models.attach(app, url)
     register(app)
     register_cors(app, config.cors_origins)
+    cli.register(app)
     return app
 
 
 def start(app: Flask) -> None:
     """Start listening and the heartbeat clock, in a worker."""
+    import gevent
+
     app.extensions["listener"].start()
     app.extensions["clock"] = gevent.spawn(_beat, app.extensions["hub"], app.extensions["config"].heartbeat_seconds)
 
@@ -64,11 +73,15 @@ def drain(app: Flask) -> None:
 
 def stop(app: Flask) -> None:
     """End what start began; may be called without it, and twice."""
+    import gevent
+
     app.extensions["listener"].stop()
     gevent.killall([app.extensions.pop("clock")] if "clock" in app.extensions else [])
 
 
 def _beat(hub: Hub, heartbeat_seconds: float) -> None:
+    import gevent
+
     while True:
         gevent.sleep(min(_TICK_SECONDS, heartbeat_seconds / 4))
         hub.beat(heartbeat_seconds)
