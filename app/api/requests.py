@@ -56,7 +56,7 @@ def _arguments(
     for name, schema, values in (("path", path, path_values), ("query", query, request.args.to_dict())):
         try:
             if schema:
-                arguments[name] = schema.model_validate_strings(values)
+                arguments[name] = schema.model_validate_strings(values, strict=False)
         except ValidationError as error:
             errors += field_errors(error)
     status = 400 if errors else 422
