@@ -41,19 +41,17 @@ def on_exit(server):
 def post_worker_init(worker):
     import gevent
 
-    import app
-    from app.database import use_gevent
+    from app.worker import start
 
-    use_gevent()
-    app.start(worker.wsgi)
+    start(worker.wsgi)
     gevent.spawn(_drain_in_time, worker)
 
 
 def worker_exit(server, worker):
-    import app
+    from app.worker import stop
 
     if worker.wsgi is not None:
-        app.stop(worker.wsgi)
+        stop(worker.wsgi)
 
 
 def _drain_in_time(worker):
@@ -63,8 +61,8 @@ def _drain_in_time(worker):
     """
     import gevent
 
-    import app
+    from app.worker import drain
 
     while worker.alive:
         gevent.sleep(0.2)
-    app.drain(worker.wsgi)
+    drain(worker.wsgi)

@@ -1,8 +1,4 @@
-"""The feed: create_app puts the parts together, and does no I/O.
-
-The server that runs it calls ``start`` in each worker once the process is what it will be, ``drain`` when the worker
-should end, and ``stop`` when it does.
-"""
+"""The feed: create_app puts the parts together, and does no I/O. ``app.worker`` sets them going."""
 
 from __future__ import annotations
 
@@ -15,11 +11,8 @@ from app.config import Config
 if TYPE_CHECKING:
     from flask import Flask
 
-    from app.hub import Hub
-
 # A queue of so many bytes is 1500 ordinary changes; with 10 000 clients that all lag, 10 GB are not what one wants.
 _QUEUE_BYTES = 1024 * 1024
-_TICK_SECONDS = 1.0
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -46,42 +39,13 @@ def create_app(config: Config | None = None) -> Flask:
         max_streams_per_address=config.max_streams_per_address,
     )
     listener = Listener(
-        partial(connect, url, application_name="people-counter listener"),
+        partial(connect, url, application_name="people-feed listener"),
         hub,
         check_seconds=config.listener_check_seconds,
     )
     app.extensions.update(config=config, hub=hub, listener=listener, change_log=ChangeLog(url))
-    models.attach(app, url)
+    models.register(app, url)
     register(app)
     register_cors(app, config.cors_origins)
     cli.register(app)
     return app
-
-
-def start(app: Flask) -> None:
-    """Start listening and the heartbeat clock, in a worker."""
-    import gevent
-
-    app.extensions["listener"].start()
-    app.extensions["clock"] = gevent.spawn(_beat, app.extensions["hub"], app.extensions["config"].heartbeat_seconds)
-
-
-def drain(app: Flask) -> None:
-    """End all streams politely. Requests go on."""
-    app.extensions["hub"].drain()
-
-
-def stop(app: Flask) -> None:
-    """End what start began; may be called without it, and twice."""
-    import gevent
-
-    app.extensions["listener"].stop()
-    gevent.killall([app.extensions.pop("clock")] if "clock" in app.extensions else [])
-
-
-def _beat(hub: Hub, heartbeat_seconds: float) -> None:
-    import gevent
-
-    while True:
-        gevent.sleep(min(_TICK_SECONDS, heartbeat_seconds / 4))
-        hub.beat(heartbeat_seconds)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from gevent.lock import BoundedSemaphore
 from psycopg2.extensions import connection as Connection
@@ -127,7 +127,7 @@ def bounds(connection: Connection) -> Bounds:
     """Read the bounds of the log; 0 and 0 if nothing was ever recorded."""
     with connection.cursor() as cursor:
         cursor.execute("select coalesce(min(id) - 1, 0), coalesce(max(id), 0) from change_log")
-        return Bounds(*cursor.fetchone())
+        return Bounds(*cursor.fetchall()[0])
 
 
 class Batch(NamedTuple):
@@ -149,16 +149,25 @@ def read_after(connection: Connection, after: int, upto: int, wanted: Filter) ->
         upto: the last id of interest; call again until the batch's cursor has reached it.
     """
     upto = min(upto, after + _WINDOW)
-    session = "" if wanted.session_id is None else (
-        " and (session_id = %(session)s::uuid or old_session_id = %(session)s::uuid"
-        " or action in ('TRUNCATE', 'TEST'))"
+    session = (
+        ""
+        if wanted.session_id is None
+        else (
+            " and (session_id = %(session)s::uuid or old_session_id = %(session)s::uuid"
+            " or action in ('TRUNCATE', 'TEST'))"
+        )
     )
     with connection.cursor() as cursor:
         cursor.execute(
             "select id, payload from change_log where id > %(after)s and id <= %(upto)s"
             " and table_name = any(%(tables)s)" + session + " order by id limit %(limit)s",
-            {"after": after, "upto": upto, "tables": [_TABLES[topic] for topic in wanted.topics],
-             "session": wanted.session_id, "limit": BATCH},
+            {
+                "after": after,
+                "upto": upto,
+                "tables": [_TABLES[topic] for topic in wanted.topics],
+                "session": wanted.session_id,
+                "limit": BATCH,
+            },
         )
         rows: Sequence[tuple[int, str]] = cursor.fetchall()
     changes = [change for _, payload in rows if (change := Change.from_payload(payload)) and wanted.matches(change)]
@@ -203,7 +212,7 @@ class ChangeLog:
         with self._turn:
             pooled = self._engine.raw_connection()
             try:
-                yield pooled.driver_connection  # type: ignore[misc]
+                yield cast(Connection, pooled.driver_connection)
             except BaseException:
                 # A greenlet killed in a query leaves the connection in the middle of a protocol exchange.
                 pooled.invalidate()

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 import gevent
 from gevent.event import Event
 
-from app import sse
 from app.changes import Change, Filter, Topic
 from app.outlet import Gone, Outlet
 from app.ring import Ring
@@ -38,7 +37,17 @@ class Subscription:
     """
 
     __slots__ = (
-        "_woken", "address", "beat_at", "cursor", "filter", "gone", "is_idle", "is_live", "outlet", "queue", "queue_bytes"
+        "_woken",
+        "address",
+        "beat_at",
+        "cursor",
+        "filter",
+        "gone",
+        "is_idle",
+        "is_live",
+        "outlet",
+        "queue",
+        "queue_bytes",
     )
 
     def __init__(self, wanted: Filter, address: str = "") -> None:

@@ -125,8 +125,12 @@ class Listener:
             self._catch_up(connection)
             return
         if self.cursor is not None:
-            log.error("the change log no longer continues at %s (it has %s to %s): all streams are reset",
-                      self.cursor, here.floor, here.newest)
+            log.error(
+                "the change log no longer continues at %s (it has %s to %s): all streams are reset",
+                self.cursor,
+                here.floor,
+                here.newest,
+            )
             self.counts["resets"] += 1
         self.cursor = here.newest
         self._audience.start_at(here.newest)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -35,8 +36,10 @@ class Gone(Exception):
 class Outlet:
     """The socket of one stream. ``on_gone`` is called once, when the client closes or misbehaves."""
 
-    def __init__(self, sock: socket.socket, *, is_chunked: bool, stuck_seconds: float, on_gone: Callable[[str], None]):
-        self.unsent = b""
+    def __init__(
+        self, sock: socket.socket, *, is_chunked: bool, stuck_seconds: float, on_gone: Callable[[str], None]
+    ) -> None:
+        self.unsent: bytes | memoryview = b""
         self.is_chunked = is_chunked
         self._socket = sock
         self._stuck_seconds = stuck_seconds
@@ -47,7 +50,9 @@ class Outlet:
         self._watcher.start(self._look)
 
     @classmethod
-    def of_request(cls, environ: Mapping[str, Any], stuck_seconds: float, on_gone: Callable[[str], None]) -> Outlet | None:
+    def of_request(
+        cls, environ: Mapping[str, Any], stuck_seconds: float, on_gone: Callable[[str], None]
+    ) -> Outlet | None:
         """The outlet of a WSGI request, or None where the server's own way of writing is the only one."""
         sock = environ.get("gunicorn.socket")
         if sock is None or isinstance(sock, ssl.SSLSocket):
@@ -69,7 +74,7 @@ class Outlet:
         Raises:
             Gone: the socket is closed, or took not a byte for ``stuck_seconds``.
         """
-        left = memoryview(self.unsent + (self.framed(data) if data else b""))
+        left = memoryview(bytes(self.unsent) + (self.framed(data) if data else b""))
         while left:
             left = left[self._send(left) :]
             self.unsent = left
@@ -124,7 +129,5 @@ class Outlet:
         self._on_gone(why)
 
     def _cut(self) -> None:
-        try:
+        with suppress(OSError):  # closed already is what we want
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it is closed already, which is what we want

@@ -146,7 +146,7 @@ class Stream:
         self._is_told_away = not self._hub.is_available
         if self._is_told_away:
             return sse.error_frame(
-                "database_unavailable", "The database is away. This stream goes on by itself, without a gap, once it is back."
+                "database_unavailable", "The database is away. Once it is back this stream goes on, without a gap."
             )
         return self._connection(self._subscription.cursor, "live")
 

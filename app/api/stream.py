@@ -13,7 +13,8 @@ from typing import Any, Literal, cast
 from uuid import UUID
 
 from flask import Response, current_app, request
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
 from pydantic import Field, field_validator
 
 from app.api.errors import ProblemError
@@ -37,7 +38,7 @@ _HEADERS = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
 }
-_ANSWER = {
+_ANSWER: dict[Any, Any] = {
     200: {
         "description": "A stream of server-sent events, see docs/protocol.md.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},

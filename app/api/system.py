@@ -9,7 +9,8 @@ import os
 import time
 
 from flask import Response, current_app, jsonify
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
 
 from app.api.requests import reads
 from app.hub import Hub

@@ -1,0 +1,39 @@
+"""Worker: what runs in a worker process beside the requests.
+
+The server calls ``start`` once gevent has patched the process and before it accepts, ``drain`` when the worker is told
+to leave, and ``stop`` when it does.
+"""
+
+from __future__ import annotations
+
+import gevent
+from flask import Flask
+
+from app.database import use_gevent
+from app.hub import Hub
+
+_TICK_SECONDS = 1.0
+
+
+def start(app: Flask) -> None:
+    """Start listening, and the heartbeat clock."""
+    use_gevent()
+    app.extensions["listener"].start()
+    app.extensions["clock"] = gevent.spawn(_beat, app.extensions["hub"], app.extensions["config"].heartbeat_seconds)
+
+
+def drain(app: Flask) -> None:
+    """End all streams politely. Requests go on."""
+    app.extensions["hub"].drain()
+
+
+def stop(app: Flask) -> None:
+    """End what start began; may be called without it, and twice."""
+    app.extensions["listener"].stop()
+    gevent.killall([app.extensions.pop("clock")] if "clock" in app.extensions else [])
+
+
+def _beat(hub: Hub, heartbeat_seconds: float) -> None:
+    while True:
+        gevent.sleep(min(_TICK_SECONDS, heartbeat_seconds / 4))
+        hub.beat(heartbeat_seconds)
