@@ -199,6 +199,8 @@ class Server:
 
     def _launch(self, programs: Path, user: pwd.struct_passwd) -> None:
         begun = time.monotonic()
+        if self._process:
+            self._process.poll()  # a dead one of ours must not look alive to PostgreSQL
         while not self._launch_once(programs, user, doubt=time.monotonic() - begun > _DOUBT_SECONDS):
             error = (self.data_dir / "postgres.log").read_text("utf-8", "replace").strip()
             if time.monotonic() - begun > _LEFTOVER_SECONDS or not re.search("lock file|shared memory", error):
