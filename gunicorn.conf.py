@@ -50,7 +50,7 @@ def post_worker_init(worker):
 def worker_exit(server, worker):
     from app.worker import stop
 
-    if worker.wsgi is not None:
+    if getattr(worker, "wsgi", None):  # else it never came up
         stop(worker.wsgi)
 
 
