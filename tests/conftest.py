@@ -10,6 +10,7 @@ import itertools
 import os
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,21 +39,37 @@ def _with_database(url, name, role=None):
     return f"{parts.scheme}://{location}/{name}" + (f"?{parts.query}" if parts.query else "")
 
 
+@contextmanager
+def _folder():
+    """A short path, where the embedded server's user may go, too; pytest's own is root's alone."""
+    folder = Path(tempfile.mkdtemp(prefix="feed-test-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
 @pytest.fixture(scope="session")
 def server_url():
     """A superuser's URL of one real PostgreSQL."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    folder = Path(tempfile.mkdtemp(prefix="feed-test-", dir="/tmp"))  # short, and where any user may go
-    folder.chmod(0o755)
-    server = Server(folder, fsync="off", max_connections="300")
-    server.start()
-    try:
-        yield server.url("postgres", "postgres")
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with _folder() as folder:
+        server = Server(folder, fsync="off", max_connections="300")
+        server.start()
+        try:
+            yield server.url("postgres", "postgres")
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def data_dir():
+    """A DATA_DIR for an embedded server of the test's own."""
+    with _folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
