@@ -57,7 +57,7 @@ def server_url():
         yield given
         return
     with _folder() as folder:
-        server = Server(folder, fsync="off", max_connections="300")
+        server = Server(folder, fsync="off", max_connections="300", max_notify_queue_pages="64")
         server.start()
         try:
             yield server.url("postgres", "postgres")

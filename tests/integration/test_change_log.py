@@ -1,0 +1,488 @@
+"""The change log and its triggers on real PostgreSQL: what is recorded, in which order, and that writers stay free."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+
+import psycopg2
+import pytest
+from psycopg2.extras import execute_values
+
+from app.database import connect
+
+CHANNELS = ["session_changes", "movement_changes", "alert_changes", "metrics_changes"]
+
+
+@pytest.fixture
+def writer(database_url):
+    """Open connections that are closed after the test; a writer that had to wait for a lock would fail."""
+    opened = []
+
+    def open_one(url=database_url, **settings):
+        opened.append(connect(url, application_name="writer", **{"lock_timeout": 5000} | settings))
+        return opened[-1]
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def session(writer):
+    """A session, and a connection to write with."""
+    connection = writer()
+    return connection, run(connection, "insert into sessions (session_name) values ('one') returning id")[0][0]
+
+
+def run(connection, statement, parameters=None):
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else None
+
+
+def log(connection, after=0):
+    return run(connection, "select table_name, action from change_log where id > %s order by id", (after,))
+
+
+def newest(connection):
+    return run(connection, "select coalesce(max(id), 0) from change_log")[0][0]
+
+
+def payloads(connection, after=0):
+    return [json.loads(payload) for (payload,) in
+            run(connection, "select payload from change_log where id > %s order by id", (after,))]
+
+
+def listening(connection):
+    for channel in CHANNELS:
+        run(connection, f"listen {channel}")
+    return connection
+
+
+def heard(connection):
+    """What was announced up to now: a round trip brings it."""
+    run(connection, "select")
+    connection.poll()
+    announced = [(notify.channel, notify.payload) for notify in connection.notifies]
+    connection.notifies.clear()
+    return announced
+
+
+def add_movement(connection, session_id, direction="in"):
+    run(connection, "insert into people_movements (session_id, person_id, movement_direction) values (%s, 1, %s)",
+        (session_id, direction))
+
+
+# What is recorded
+
+def test_the_four_triggers_have_their_names(writer):
+    names = run(writer(), "select distinct trigger_name, event_object_table from information_schema.triggers"
+                          " where trigger_name like '%change_trigger' order by 1")
+    assert names == [("alert_change_trigger", "alert_logs"), ("metrics_change_trigger", "realtime_metrics"),
+                     ("movement_change_trigger", "people_movements"), ("session_change_trigger", "sessions")]
+
+
+def test_the_announced_payload_is_the_logged_one_and_holds_the_row(session, writer):
+    connection, session_id = session
+    listener, start = listening(writer()), newest(connection)
+    run(connection, "update sessions set fps = 29.97 where id = %s", (session_id,))
+    [(channel, payload)] = heard(listener)
+    assert channel == "session_changes"
+    assert [(payload,)] == run(connection, "select payload from change_log where id > %s", (start,))
+    change = json.loads(payload)
+    row = json.loads(run(connection, "set timezone = 'UTC'; select row_to_json(s)::text from sessions s")[0][0])
+    assert change["data"] == row
+    assert change["old_data"] | {"fps": 29.97, "updated_at": row["updated_at"]} == row
+    assert set(change) == {"id", "table", "action", "data", "old_data", "timestamp"}
+
+
+def test_a_delete_has_the_row_that_went_in_data_and_in_old_data(session):
+    connection, session_id = session
+    run(connection, "delete from sessions")
+    change = payloads(connection)[-1]
+    assert (change["action"], change["data"], change["data"]["id"]) == ("DELETE", change["old_data"], session_id)
+
+
+def test_deleting_a_session_records_the_children_that_go_with_it(session):
+    connection, session_id = session
+    add_movement(connection, session_id)
+    run(connection, "insert into realtime_metrics (session_id) values (%s)", (session_id,))
+    run(connection, "insert into alert_logs (session_id, alert_type) values (%s, 'crowd')", (session_id,))
+    start = newest(connection)
+    run(connection, "delete from sessions")
+    assert sorted(log(connection, start)) == [
+        ("alert_logs", "DELETE"), ("people_movements", "DELETE"), ("realtime_metrics", "DELETE"),
+        ("sessions", "DELETE"),
+    ]
+
+
+def test_updates_that_change_nothing_are_not_changes(session):
+    connection, session_id = session
+    add_movement(connection, session_id)
+    start = newest(connection)
+    run(connection, "update sessions set session_name = session_name; update people_movements set person_id = 1")
+    assert log(connection, start) == []
+    assert run(connection, "select created_at = updated_at from sessions") == [(True,)]
+
+
+def test_a_row_that_moves_to_another_session_is_recorded_under_both(session):
+    connection, before = session
+    add_movement(connection, before)
+    after = run(connection, "insert into sessions (session_name) values ('two') returning id")[0][0]
+    run(connection, "update people_movements set session_id = %s", (after,))
+    assert run(connection, "select session_id, old_session_id from change_log order by id desc limit 1") == [
+        (after, before)
+    ]
+    assert payloads(connection)[-1]["old_data"]["session_id"] == before
+
+
+def test_a_new_id_of_a_session_is_recorded_under_both(session):
+    connection, before = session
+    after = str(uuid.uuid4())
+    run(connection, "update sessions set id = %s", (after,))
+    assert run(connection, "select session_id, old_session_id from change_log order by id desc limit 1") == [
+        (after, before)
+    ]
+
+
+def test_truncate_is_recorded_for_every_table_that_it_empties(session):
+    connection, session_id = session
+    add_movement(connection, session_id)
+    start = newest(connection)
+    run(connection, "truncate sessions cascade")
+    assert sorted(log(connection, start)) == [(table, "TRUNCATE") for table in
+                                              ("alert_logs", "people_movements", "realtime_metrics", "sessions")]
+
+
+def test_test_sse_triggers_reaches_every_channel_and_touches_no_row(writer, admin_url):
+    listener, admin = listening(writer()), writer(admin_url)
+    run(admin, "select test_sse_triggers()")
+    announced = heard(listener)
+    assert sorted(channel for channel, _ in announced) == sorted(CHANNELS)
+    assert {json.loads(payload)["action"] for _, payload in announced} == {"TEST"}
+    assert {json.dumps(json.loads(payload)["data"]) for _, payload in announced} == {'{"test": true}'}
+    assert log(listener) == [(table, "TEST") for table in
+                             ("sessions", "people_movements", "alert_logs", "realtime_metrics")]
+
+
+def test_statements_sent_as_one_text_are_recorded_in_their_order(writer):
+    connection = writer()
+    run(connection, """
+        begin; insert into sessions (id, session_name) values ('00000000-0000-0000-0000-000000000001', 'psql');
+        update sessions set fps = 25; commit; delete from sessions
+    """)
+    assert [action for _, action in log(connection)] == ["INSERT", "UPDATE", "DELETE"]
+
+
+@pytest.mark.parametrize("commit", ["commit", "END;", "/* app */ commit", "-- app\ncommit", "select 1; commit"])
+def test_every_way_to_commit_records_everything_and_leaves_nothing_pending(session, commit):
+    connection, session_id = session
+    start = newest(connection)
+    run(connection, "begin")
+    add_movement(connection, session_id)
+    run(connection, "update sessions set fps = 1")
+    run(connection, commit)
+    assert log(connection, start) == [("people_movements", "INSERT"), ("sessions", "UPDATE")]
+    assert run(connection, "select count(*) from change_log_pending") == [(0,)]
+
+
+def test_a_procedure_that_commits_in_the_middle_records_each_part(writer, admin_url):
+    connection = writer(admin_url)
+    run(connection, """create procedure two_parts() language plpgsql as $$ begin
+        insert into sessions (session_name) values ('first'); commit;
+        insert into sessions (session_name) values ('second'); end $$""")
+    run(connection, "call two_parts()")
+    assert [change["data"]["session_name"] for change in payloads(connection)] == ["first", "second"]
+
+
+# Rollback
+
+def test_what_is_rolled_back_is_not_recorded_and_the_rest_of_it_is(session):
+    connection, session_id = session
+    start = newest(connection)
+    run(connection, "begin")
+    add_movement(connection, session_id)
+    run(connection, "savepoint s")
+    run(connection, "update sessions set fps = 1")
+    run(connection, "rollback to s")
+    add_movement(connection, session_id)
+    run(connection, "commit")
+    run(connection, "begin")
+    add_movement(connection, session_id)
+    run(connection, "rollback")
+    assert log(connection, start) == [("people_movements", "INSERT")] * 2
+
+
+def test_a_savepoint_after_set_constraints_immediate_rolls_back_what_was_postponed(session):
+    connection, session_id = session
+    start = newest(connection)
+    run(connection, "begin")
+    run(connection, "set constraints all immediate")
+    run(connection, "savepoint s")
+    run(connection, "update sessions set fps = 1")
+    run(connection, "rollback to s")
+    add_movement(connection, session_id)
+    run(connection, "commit")
+    assert log(connection, start) == [("people_movements", "INSERT")]
+    assert run(connection, "select count(*) from change_log_pending") == [(0,)]
+
+
+# Sizes
+
+def _bytes_of_payload(connection, name):
+    run(connection, "insert into sessions (session_name) values (%s)", (name,))
+    return run(connection, "select octet_length(payload) from change_log order by id desc limit 1")[0][0]
+
+
+@pytest.mark.parametrize(("size", "whole"), [(7999, True), (8000, False)])
+@pytest.mark.parametrize("letter", ["\N{ELEPHANT}", "ß", '"'])
+def test_a_payload_of_7999_bytes_is_announced_whole_and_one_of_8000_as_a_reference(writer, size, whole, letter):
+    connection, listener = writer(), listening(writer())
+    in_payload = len(json.dumps(letter, ensure_ascii=False).encode()) - 2
+    # Filled up to the byte with plain letters. The time stamps of two rows need not have equally many digits.
+    for _ in range(50):
+        missing = size - _bytes_of_payload(connection, "")
+        name = letter * (missing // in_payload) + "x" * (missing % in_payload)
+        heard(listener)
+        if _bytes_of_payload(connection, name) == size:
+            break
+    [(_, announced)] = heard(listener)
+    change = payloads(connection)[-1]
+    assert change["data"]["session_name"] == name
+    reference = {key: change[key] for key in ("id", "table", "action")} | {"session_id": change["data"]["id"]}
+    assert json.loads(announced) == (change if whole else reference)
+
+
+def test_a_row_of_100_kilobytes_is_logged_whole_and_announced_as_a_reference(session, writer):
+    connection, session_id = session
+    listener = listening(writer())
+    run(connection, "insert into alert_logs (session_id, alert_type, alert_message) values (%s, 'long', %s)",
+        (session_id, "\N{ELEPHANT}" * 25_000))
+    [(_, announced)] = heard(listener)
+    assert "data" not in json.loads(announced)
+    assert len(payloads(connection)[-1]["data"]["alert_message"]) == 25_000
+
+
+def test_a_statement_of_100_000_rows_is_recorded_in_full_with_a_doorbell(session, writer):
+    connection, session_id = session
+    listener, start = listening(writer()), newest(connection)
+    run(connection, "insert into people_movements (session_id, person_id, movement_direction)"
+                    " select %s, n, 'in' from generate_series(1, 100000) n", (session_id,))
+    [(rows, first, last, persons)] = run(connection, """
+        select count(*), min(id), max(id), count(distinct payload::json->'data'->>'person_id')
+        from change_log where id > %s""", (start,))
+    assert (rows, last - first, persons) == (100_000, 99_999, 100_000)
+    announced = [json.loads(payload) for _, payload in heard(listener)]
+    assert [change["id"] for change in announced] == list(range(first, first + 25))
+    assert "data" not in announced[-1]
+    assert all("data" in change for change in announced[:-1])
+
+
+def test_a_long_text_of_many_rows_after_set_constraints_immediate_takes_no_longer_for_its_length(session):
+    connection, session_id = session
+    run(connection, "set statement_timeout = 30000")  # minutes, if every row looked at the text
+    run(connection, "begin")
+    run(connection, "set constraints all immediate")
+    with connection.cursor() as cursor:
+        execute_values(cursor, "insert into alert_logs (session_id, alert_type, alert_message) values %s",
+                       [(session_id, "long", "x" * 1000)] * 5000, page_size=5000)
+    run(connection, "commit")
+    assert run(connection, "select count(*) from change_log where table_name = 'alert_logs'") == [(5000,)]
+
+
+# Writers stay free
+
+@pytest.mark.parametrize("before", [
+    ["set constraints all immediate"],
+    ["set constraints session_change_trigger immediate"],
+    ["set constraints all immediate", "update sessions set fps = 3", "set constraints all immediate"],
+    ["set constraints all immediate", "update sessions set fps = 3",
+     "set constraints all immediate; set constraints all deferred"],
+    ["update sessions set fps = 3", "set constraints all immediate", "set constraints all deferred"],
+    ["set constraints all immediate", "truncate people_movements"],
+])
+def test_nobody_waits_for_a_writer_that_makes_constraints_immediate(session, writer, before):
+    connection, _ = session
+    start = newest(connection)
+    run(connection, "begin")
+    for statement in before:
+        run(connection, statement)
+    run(connection, "update sessions set fps = 4")
+    other = writer(lock_timeout=500, statement_timeout=2000)
+    run(other, "insert into sessions (session_name) values ('not blocked')")
+    run(connection, "commit")
+    assert log(connection, start)[0] == ("sessions", "INSERT")
+    assert log(connection, start)[-1] == ("sessions", "UPDATE")
+    assert payloads(connection)[-1]["data"]["fps"] == 4
+    assert run(connection, "select count(*) from change_log_pending") == [(0,)]
+
+
+def test_set_constraints_and_commit_in_one_text_are_recorded(session):
+    connection, _ = session
+    start = newest(connection)
+    run(connection, "begin")
+    run(connection, "update sessions set fps = 1")
+    run(connection, "set constraints all immediate; select; commit")
+    assert log(connection, start) == [("sessions", "UPDATE")]
+
+
+def test_a_table_is_truncated_after_changes_once_constraints_were_made_immediate(session):
+    connection, session_id = session
+    start = newest(connection)
+    run(connection, "begin")
+    add_movement(connection, session_id)
+    run(connection, "set constraints all immediate")
+    run(connection, "truncate people_movements")
+    run(connection, "commit")
+    assert log(connection, start) == [("people_movements", "INSERT"), ("people_movements", "TRUNCATE")]
+
+
+def test_settings_of_the_writer_leave_no_trace_in_the_payload(session, writer):
+    connection, session_id = session
+    odd = writer(timezone="Asia/Kolkata", datestyle="German", intervalstyle="sql_standard", extra_float_digits="-10",
+                 search_path="pg_catalog", bytea_output="escape", standard_conforming_strings="off")
+    run(odd, "insert into public.people_movements (session_id, person_id, movement_direction, movement_time,"
+             " centroid_x) values (%s, 1, 'in', '2026-01-31 12:00:00+00', 0.1::float8 + 0.2)", (session_id,))
+    row = payloads(connection)[-1]["data"]
+    assert row["movement_time"] == "2026-01-31T12:00:00+00:00"
+    assert row["centroid_x"] == 0.1 + 0.2
+
+
+def test_a_writer_with_the_right_to_one_table_and_no_other_can_write_it(session, writer, admin_url):
+    connection, session_id = session
+    admin, role = writer(admin_url), f"camera_{uuid.uuid4().hex}"
+    run(admin, f"create role {role}")
+    try:
+        run(admin, f"grant insert on people_movements to {role}")
+        run(admin, f"set role {role}")
+        add_movement(admin, session_id)
+        for forbidden in ("select from change_log", "insert into change_log_pending default values",
+                          "select test_sse_triggers()", "select nextval('change_log_id_seq')"):
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                run(admin, forbidden)
+    finally:
+        run(admin, f"reset role; drop owned by {role}; drop role {role}")
+    assert log(connection)[-1] == ("people_movements", "INSERT")
+
+
+def test_nothing_that_a_writer_has_set_can_make_the_trigger_fail(session):
+    connection, session_id = session
+    for text in ("", "nonsense", "-1", "9" * 100, "\N{ELEPHANT}"):
+        run(connection, "select set_config('change_log.announced', %s, false),"
+                        " set_config('change_log.is_commit', %s, false)", (text, text))
+        start = newest(connection)
+        run(connection, "begin")
+        add_movement(connection, session_id)
+        run(connection, "commit")
+        assert log(connection, start) == [("people_movements", "INSERT")]
+
+
+def test_functions_of_the_same_name_in_the_writers_schema_are_not_called(session, writer, admin_url):
+    _, session_id = session
+    admin = writer(admin_url)
+    run(admin, "create schema evil; create function evil.pg_notify(text, text) returns void language plpgsql"
+               " as $$ begin raise 'called'; end $$; set search_path = evil, pg_catalog, public")
+    add_movement(admin, session_id)
+    assert log(admin)[-1] == ("people_movements", "INSERT")
+
+
+def test_a_nearly_full_notification_queue_fails_no_writer(session, writer):
+    connection, session_id = session
+    stuck = listening(writer())
+    run(stuck, "begin")
+    run(stuck, "select")  # as long as it lasts, the queue keeps everything from here on
+    if int(run(stuck, "show server_version_num")[0][0]) < 170000 or run(
+            stuck, "select setting::int > 64 from pg_settings where name = 'max_notify_queue_pages'")[0][0]:
+        pytest.skip("the queue of this server takes gigabytes")
+    start = newest(connection)
+    for _ in range(20):  # 20 transactions, each of 25 pages if all were announced: 8 times the queue
+        run(connection, "insert into alert_logs (session_id, alert_type, alert_message)"
+                        " select %s, 'crowd', repeat('x', 7000) from generate_series(1, 100)", (session_id,))
+    assert len(log(connection, start)) == 2000
+    assert run(connection, "select pg_notification_queue_usage() > 0.5") == [(True,)]
+    run(stuck, "rollback")
+
+
+# Order
+
+def test_ids_follow_the_order_of_commits_not_of_statements(session, writer):
+    connection, session_id = session
+    late, early = writer(), writer()
+    run(late, "begin")
+    add_movement(late, session_id, "out")
+    run(early, "begin")
+    add_movement(early, session_id, "in")
+    run(early, "commit")
+    run(late, "commit")
+    assert [change["data"]["movement_direction"] for change in payloads(connection)[-2:]] == ["in", "out"]
+
+
+def test_a_reader_that_follows_the_newest_id_misses_nothing_of_16_writers(session, writer):
+    """The promise itself: 16 writers of long and short transactions, and one that asks for "id > cursor"."""
+    connection, session_id = session
+    writers = [writer(lock_timeout=0) for _ in range(16)]
+    failed = []
+
+    def write(number, own):
+        try:
+            for turn in range(15):
+                run(own, "begin")
+                for _ in range(1 + (number * 7 + turn) % 5):
+                    add_movement(own, session_id)
+                if number % 4 == 0:
+                    run(own, "select pg_sleep(0.002)")
+                if (number + turn) % 9 == 0:
+                    run(own, "set constraints all immediate")
+                run(own, "rollback" if (number + turn) % 6 == 0 else "commit")
+        except psycopg2.Error as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=pair) for pair in enumerate(writers)]
+    listener = listening(writer())
+    seen, cursor = [], newest(connection)
+    start = cursor
+    for thread in threads:
+        thread.start()
+    writing = True
+    while writing:
+        writing = any(thread.is_alive() for thread in threads)  # before the read: the last read sees all
+        new = [row[0] for row in run(connection, "select id from change_log where id > %s order by id", (cursor,))]
+        seen += new
+        cursor = new[-1] if new else cursor
+    assert failed == []
+    assert [(identity,) for identity in seen] == run(
+        connection, "select id from change_log where id > %s order by id", (start,))
+    assert len(seen) == run(connection, "select count(*) from people_movements")[0][0]
+    assert [json.loads(payload)["id"] for _, payload in heard(listener)] == seen
+
+
+def test_writers_that_cross_each_other_do_not_deadlock_in_the_log(session, writer):
+    """Each holds a row that the other never needs; only the log's lock is common to both, and last."""
+    connection, session_id = session
+    other_id = run(connection, "insert into sessions (session_name) values ('two') returning id")[0][0]
+    one, two = writer(), writer()
+    for own, identity in ((one, session_id), (two, other_id)):
+        run(own, "begin")
+        run(own, "update sessions set fps = 1 where id = %s", (identity,))
+    for own, identity in ((one, session_id), (two, other_id)):
+        add_movement(own, identity)
+    threads = [threading.Thread(target=run, args=(own, "commit")) for own in (one, two)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert [action for _, action in log(connection)[-4:]].count("UPDATE") == 2
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_a_writer_in_a_stricter_isolation_level_is_recorded_in_order(session, writer, level):
+    connection, session_id = session
+    strict = writer()
+    run(strict, f"begin isolation level {level}")
+    run(strict, "select count(*) from sessions")
+    add_movement(strict, session_id, "out")
+    add_movement(connection, session_id, "in")
+    run(strict, "commit")
+    assert [change["data"]["movement_direction"] for change in payloads(connection)[-2:]] == ["in", "out"]
