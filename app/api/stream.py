@@ -109,11 +109,8 @@ def _respond(query: StreamQuery, topics: frozenset[Topic], resolved: bool | None
         heartbeat_seconds=config.heartbeat_seconds,
         retry_seconds=config.retry_seconds,
     )
-    body = _body(stream, subscription, request.environ, config.stuck_seconds)
-    response = Response(body, headers=_HEADERS, direct_passthrough=True)
-    # Also where the body is never begun, because the client left before its first byte.
-    response.call_on_close(lambda: _end(hub, subscription))
-    return response
+    body = Body(hub, subscription, stream, request.environ, config.stuck_seconds)
+    return Response(body, headers=_HEADERS, direct_passthrough=True)
 
 
 def _asked(query: StreamQuery) -> int | None | Literal["unknown"]:
@@ -124,23 +121,38 @@ def _asked(query: StreamQuery) -> int | None | Literal["unknown"]:
     return "unknown" if cursor is None else cursor
 
 
-def _body(
-    stream: Stream, subscription: Subscription, environ: Mapping[str, Any], stuck_seconds: float
-) -> Iterator[bytes]:
-    """The first bytes go out by way of the server, with the head of the response; the rest by the outlet."""
-    try:
-        for data in stream:
-            if subscription.outlet is None:
-                yield data
-                subscription.outlet = Outlet.of_request(environ, stuck_seconds, subscription.leave)
-            else:
-                subscription.outlet.write(data)
-    except Gone as gone:
-        subscription.leave(str(gone))
+class Body:
+    """The body of a response, as WSGI iterates and closes it.
 
+    ``close`` is called in any case, also where the client left before the first byte. Deliberate: nothing of Flask
+    is kept for as long as the stream lives.
+    """
 
-def _end(hub: Hub, subscription: Subscription) -> None:
-    hub.remove(subscription)
-    if subscription.outlet:
-        subscription.outlet.close()
-    log.debug("a stream of %s ended: %s", subscription.address, subscription.gone or "drained")
+    def __init__(
+        self, hub: Hub, subscription: Subscription, stream: Stream, environ: Mapping[str, Any], stuck_seconds: float
+    ) -> None:
+        self._hub = hub
+        self._subscription = subscription
+        self._stream = stream
+        self._environ = environ
+        self._stuck_seconds = stuck_seconds
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The first bytes go out by way of the server, with the head of the response; the rest by the outlet."""
+        subscription = self._subscription
+        try:
+            for data in self._stream:
+                if subscription.outlet is None:
+                    yield data
+                    subscription.outlet = Outlet.of_request(self._environ, self._stuck_seconds, subscription.leave)
+                else:
+                    subscription.outlet.write(data)
+        except Gone as gone:
+            subscription.leave(str(gone))
+
+    def close(self) -> None:
+        """Give the subscription back."""
+        self._hub.remove(self._subscription)
+        if self._subscription.outlet:
+            self._subscription.outlet.close()
+        log.debug("a stream of %s ended: %s", self._subscription.address, self._subscription.gone or "drained")
