@@ -103,9 +103,9 @@ def problem(
 
 
 def field_errors(error: ValidationError, row: int | None = None) -> list[FieldError]:
-    """Each wrong field once, with what pydantic says of it."""
+    """What pydantic says of each wrong field; what is wrong with the body as a whole goes by that name."""
     return [
-        FieldError(field=".".join(map(str, item["loc"])), message=_sentence(item["msg"]), row=row)
+        FieldError(field=".".join(map(str, item["loc"])) or "body", message=_sentence(item["msg"]), row=row)
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.api.ingest import add_ingest
 from app.api.resource import Resource, blueprint
 from app.models import Movement
 
@@ -11,5 +12,7 @@ MOVEMENTS = Resource(
     model=Movement,
     time="movement_time",
     filters={"session_id": "session_id", "direction": "movement_direction", "person_id": "person_id"},
+    ingest=True,
 )
 api = blueprint(MOVEMENTS)
+add_ingest(api, MOVEMENTS)

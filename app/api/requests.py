@@ -66,7 +66,7 @@ def _arguments(
         except ValidationError as error:
             errors += _body_errors(error)
     if errors:
-        raise ProblemError(status, _summary(errors), errors)
+        raise refused(status, errors)
     if query is Strict:
         del arguments["query"]
     return arguments
@@ -95,7 +95,7 @@ def _body_errors(error: ValidationError) -> list[FieldError]:
     for item in error.errors(include_url=False, include_input=False):
         if item["type"] == "json_invalid":
             raise ProblemError(400, f"The body is not valid JSON: {item['ctx']['error']}.")
-    return [wrong if wrong.field else wrong.model_copy(update={"field": "body"}) for wrong in field_errors(error)]
+    return field_errors(error)
 
 
 def _given_twice() -> list[FieldError]:
@@ -106,7 +106,8 @@ def _given_twice() -> list[FieldError]:
     ]
 
 
-def _summary(errors: list[FieldError]) -> str:
+def refused(status: int, errors: list[FieldError]) -> ProblemError:
+    """The problem of these wrong fields."""
     names = sorted({error.field for error in errors})
     shown = ", ".join(names[:8]) + (" and more" if len(names) > 8 else "")
-    return f"Not accepted: {shown[:500]}."
+    return ProblemError(status, f"Not accepted: {shown[:500]}.", errors)

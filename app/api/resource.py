@@ -28,16 +28,17 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    insert,
     literal_column,
     or_,
     select,
     text,
     update,
 )
+from sqlalchemy.dialects import postgresql
 
 from app.api.errors import FieldError, ProblemError
 from app.api.pages import Order, Place
+from app.api.repeats import row_id_of_key
 from app.api.requests import ById, reads
 from app.api.schema import (
     OptionalString,
@@ -80,6 +81,12 @@ class Resource:
     orders: tuple[str, ...] = ()  # further columns to order by; none may be null
     filters: dict[str, str] = field(default_factory=dict)  # query parameter → column
     search: tuple[str, ...] = ()
+    ingest: bool = False  # POST takes many rows, and the same row again: app/api/ingest.py
+
+    @property
+    def title(self) -> str:
+        """The name of its schemas."""
+        return self.noun.capitalize()
 
     @property
     def table(self) -> Table:
@@ -96,7 +103,7 @@ class Resource:
 
 def blueprint(resource: Resource) -> APIBlueprint:
     """The blueprint with the six operations; a resource's own file may add more to it."""
-    title, table, one = resource.noun.capitalize(), resource.table, f"a {resource.noun}"
+    title, table, one = resource.title, resource.table, f"a {resource.noun}"
     row, new, patch = row_schema(title, table), new_schema(title, table), patch_schema(title, table)
     api = APIBlueprint(
         resource.name,
@@ -134,7 +141,8 @@ def blueprint(resource: Resource) -> APIBlueprint:
 
     page: ResponseDict = {200: page_schema(title, row), **missing}
     api.get("", summary=f"List {resource.name}, newest first", responses=page)(list_rows)
-    api.post("", summary=f"Create {one}", responses={201: row, **wrong})(create)
+    if not resource.ingest:
+        api.post("", summary=f"Create {one}", responses={200: row, 201: row, **wrong})(create)
     api.get("/<id>", summary=f"Read {one}", responses={200: row, 304: None, **missing})(read)
     api.put("/<id>", summary=f"Replace {one}", responses={200: row, **wrong})(replace)
     api.patch("/<id>", summary=f"Change some fields of {one}", responses={200: row, **wrong})(merge)
@@ -161,7 +169,7 @@ def list_query(resource: Resource) -> type[ListQuery]:
     if resource.search:
         within = f"Text within {' or '.join(resource.search)}, in any case."
         fields["search"] = (String, Field(default_factory=absent, description=within))
-    return create_model(f"{resource.noun.capitalize()}List", __base__=ListQuery, **fields)
+    return create_model(f"{resource.title}List", __base__=ListQuery, **fields)
 
 
 @contextmanager
@@ -235,13 +243,33 @@ def _same_list(place: dict[str, str]) -> str:
 
 
 def create_row(resource: Resource, body: BaseModel) -> Response:
-    """Insert the row; what the body leaves out gets the table's default."""
-    statement = insert(resource.table).values(given(resource, body)).returning(resource.row, resource.table.c.id)
+    """Insert the row; what the body leaves out gets the table's default. A repeated request gets the row it made."""
+    values = given(resource, body)
+    key_id = row_id_of_key(resource.name)
+    if key_id:
+        values.setdefault("id", key_id)
+    statement = postgresql.insert(resource.table).values(values)
+    if (key_id or resource.ingest) and "id" in values:
+        statement = statement.on_conflict_do_nothing(index_elements=["id"])
     with db.engine.begin() as connection:
-        row, row_id = connection.execute(statement).one()
+        found = connection.execute(statement.returning(resource.row, resource.table.c.id)).one_or_none()
+        if found is None:
+            return row_response(_repeated(connection, resource, values))
+    row, row_id = found
     response = row_response(row, 201)
     response.headers["Location"] = f"/api/{resource.name}/{row_id}"
     return response
+
+
+def _repeated(connection: Connection, resource: Resource, values: dict[str, Any]) -> str:
+    """The row that is there under this id, if it says what the body says."""
+    columns = resource.table.c
+    same = [columns[name].is_not_distinct_from(value) for name, value in values.items()]
+    row = connection.execute(select(resource.row).where(*same)).scalar()
+    if row is None:
+        taken = FieldError(field="id", message="is taken already")
+        raise ProblemError(409, "The id is taken already, by a row that differs from this one.", [taken])
+    return row
 
 
 def read_row(resource: Resource, row_id: UUID) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -36,6 +37,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
+def _text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("should be a UUID in a string")
+    return value
+
+
 def _iso(value: object) -> object:
     # Deliberate: pydantic would also take 1700000000 and "1700000000" for a time.
     if not isinstance(value, str) or value[4:5] != "-":
@@ -60,6 +67,7 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+Id = Annotated[UUID, StrictFlag(False), BeforeValidator(_text)]  # strict would not take text once JSON is parsed
 FieldType = Any  # what pydantic takes for a type: a class, a Literal, an Annotated, a union
 Time = Annotated[AwareDatetime, StrictFlag(False), BeforeValidator(_iso), AfterValidator(_utc)]
 QueryTime = Annotated[Time, BeforeValidator(_unescaped)]
@@ -78,7 +86,7 @@ def type_of(column: Column[Any]) -> FieldType:
     bounds = {name: column.info[name] for name in ("ge", "le") if name in column.info}
     match column.type:
         case Uuid():
-            return UUID
+            return Id
         case Enum(enums=words):
             return Literal[tuple(words)]
         case Text():
@@ -94,6 +102,7 @@ def type_of(column: Column[Any]) -> FieldType:
             return bool
 
 
+@cache
 def new_schema(name: str, table: Table) -> type[BaseModel]:
     """A row as a client sends it: what the table has a default for may be left out."""
     return _schema(f"New{name}", table, lambda column: column.nullable or column.server_default is not None)
