@@ -5,6 +5,7 @@ again on HUP, so what has to live on is kept in ``app.serving``.
 """
 
 import os
+import signal
 
 from app import serving
 
@@ -36,6 +37,13 @@ def on_reload(server):
 
 def on_exit(server):
     serving.stop()
+
+
+def post_fork(server, worker):
+    # A worker that is told to leave before it has its own handlers would put the signal into its copy of the arbiter's
+    # queue, and hold up the shutdown for the whole graceful_timeout.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def post_worker_init(worker):
