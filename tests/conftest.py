@@ -134,3 +134,19 @@ def gunicorn(database_url, tmp_path):
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def embedded(data_dir, tmp_path):
+    """Start a real gunicorn on an embedded server of its own."""
+    started = []
+
+    def start(*options, **settings):
+        gunicorn = Gunicorn(tmp_path / f"{len(started)}.log", *options, DATA_DIR=data_dir, **settings)
+        started.append(gunicorn)
+        gunicorn.wait_until_listening()
+        return gunicorn
+
+    yield start
+    for gunicorn in started:
+        gunicorn.stop()

@@ -7,6 +7,8 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from app.config import CHECKOUT
@@ -19,6 +21,16 @@ def environment(**settings: object) -> dict[str, str]:
     """Our own environment without the settings in it, and with these."""
     kept = {name: value for name, value in os.environ.items() if name not in _OURS and not name.startswith("DB_")}
     return kept | {name: str(value) for name, value in settings.items()}
+
+
+def status(url: str) -> int:
+    """The HTTP status that a GET answers with."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
 
 
 class Gunicorn:
@@ -52,10 +64,8 @@ class Gunicorn:
 
     def workers(self) -> list[int]:
         """The processes of the workers."""
-        found = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(self.pid)], capture_output=True, text=True, check=False
-        )
-        return [int(pid) for pid in found.stdout.split()]
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [int(pid) for pid in children if "gunicorn" in _command(pid)]  # and not PostgreSQL
 
     def stop(self, by: int = signal.SIGTERM) -> int:
         """End it, and whatever is left of it after half a minute; its exit status. May be called twice."""
@@ -67,3 +77,10 @@ class Gunicorn:
             os.killpg(self.pid, signal.SIGKILL)
             self.process.wait()
             raise AssertionError(f"gunicorn did not stop:\n{self.log}") from None
+
+
+def _command(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
