@@ -22,8 +22,10 @@ from app.migrate import MigrationError, migrate
 def register(app: Flask) -> None:
     """Add the commands of this module, and those that others have built upon it."""
     from app.replay import replay
+    from app.retention import prune_command
 
     app.cli.add_command(replay)
+    app.cli.add_command(prune_command)
     app.cli.add_command(database_url)
     app.cli.add_command(migrate_command)
 
