@@ -23,8 +23,10 @@ def register(app: Flask) -> None:
     """Add the commands of this module, and those that others have built upon it."""
     from app.replay import replay
     from app.retention import prune_command
+    from app.simulate import simulate
 
     app.cli.add_command(replay)
+    app.cli.add_command(simulate)
     app.cli.add_command(prune_command)
     app.cli.add_command(database_url)
     app.cli.add_command(migrate_command)

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import itertools
 import re
-import signal
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from types import FrameType
 from typing import Literal
 
 import click
@@ -29,6 +25,7 @@ from tqdm import tqdm
 
 from app.cli import database
 from app.database import connect
+from app.stopping import Stop, stop_on_signals
 
 INTERVAL = timedelta(minutes=30)
 _DIRECTIONS: dict[str, Literal["in", "out"]] = {"7": "out", "9": "in"}
@@ -104,36 +101,6 @@ def _parse_line(line: str) -> tuple[Literal["in", "out"], datetime, int]:
     if not re.fullmatch(r"[0-9]{1,9}", count) or int(count) > _MOST_PER_INTERVAL:
         raise ValueError(f"count {count!r} is not a whole number from 0 to {_MOST_PER_INTERVAL}")
     return _DIRECTIONS[flow], end, int(count)
-
-
-class Stop:
-    """A wish to stop, from SIGINT or SIGTERM. Waiting is cut short by it."""
-
-    def __init__(self) -> None:
-        self._wished = threading.Event()
-
-    def __bool__(self) -> bool:
-        return self._wished.is_set()
-
-    def wish(self, _number: int = 0, _frame: FrameType | None = None) -> None:
-        """Ask for the stop; also a signal handler."""
-        self._wished.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait so long, or until the stop; whether it came."""
-        return self._wished.wait(max(0.0, seconds))
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """A Stop that SIGINT and SIGTERM ask for while the block runs."""
-    stop = Stop()
-    before = {number: signal.signal(number, stop.wish) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Replay:
