@@ -1,0 +1,76 @@
+"""An EventSource for tests: plain sockets, and it keeps every id it saw."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
+from tests.waiting import until
+
+
+class EventStream:
+    """One stream: ``head`` (the response), ``last_event_id``, ``retry_ms``, and messages one by one."""
+
+    def __init__(self, url, path="/api/sse", last_event_id=None, timeout=20.0):
+        self.connection = HTTPConnection(urlsplit(url).netloc, timeout=timeout)
+        headers = {} if last_event_id is None else {"Last-Event-ID": str(last_event_id)}
+        self.connection.request("GET", path, headers=headers)
+        self.head = self.connection.getresponse()
+        self.last_event_id = last_event_id
+        self.retry_ms = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.head.close()
+        self.connection.close()
+
+    def next(self):
+        """The next message; None at the end of the stream."""
+        data = None
+        while line := self.head.readline():
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name == "id":
+                self.last_event_id = int(value)
+            elif name == "data":
+                data = value
+            elif name == "retry":
+                self.retry_ms = int(value)
+            elif not name and data is not None:
+                return json.loads(data)
+        return None
+
+    def next_of(self, kind):
+        """The next message of this type, past all others."""
+        while (message := self.next()) is not None:
+            if message["type"] == kind:
+                return message
+        raise AssertionError(f"the stream ended before a {kind} message")
+
+    def changes(self, count):
+        """The payloads of the next ``count`` changes."""
+        return [self.next_of("data")["data"] for _ in range(count)]
+
+
+def open_stream(url, path="/api/sse", last_event_id=None):
+    """A stream that has said where it stands."""
+    stream = EventStream(url, path, last_event_id)
+    assert stream.head.status == 200, stream.head.read()
+    stream.place = stream.next_of("connection")["data"]
+    return stream
+
+
+def wait_until_ready(server):
+    def ready():
+        connection = HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+        connection.request("GET", "/api/ready")
+        status = connection.getresponse().status
+        connection.close()
+        return status == 200
+
+    until(ready, what="the server is ready")

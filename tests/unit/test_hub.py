@@ -1,0 +1,220 @@
+"""The hub: who gets what, once, in order, and what a slow one costs."""
+
+import gevent
+import gevent.socket
+import pytest
+
+from app.changes import Filter
+from app.hub import Full, Hub, Subscription
+from app.outlet import Outlet
+from tests.making import change
+
+SESSIONS = Filter(frozenset(["sessions"]))
+MOVEMENTS = Filter(frozenset(["movements"]))
+
+
+def new_hub(**settings):
+    defaults = {
+        "ring_bytes": 1_000_000, "queue_frames": 10, "queue_bytes": 1_000_000,
+        "max_streams": 100, "max_streams_per_address": 100,
+    }  # fmt: skip
+    hub = Hub(**{**defaults, **settings})
+    hub.start_at(0)
+    hub.set_available(True)
+    return hub
+
+
+def join(hub, wanted=SESSIONS, **fields):
+    subscription = Subscription(wanted, **fields)
+    subscription.cursor = hub.cursor
+    hub.add(subscription)
+    assert hub.go_live(subscription)
+    return subscription
+
+
+def queued(subscription):
+    return [each.id for each in subscription.queue]
+
+
+def movement(cursor, session, **fields):
+    return change(cursor, table="people_movements", data={"session_id": session}, **fields)
+
+
+def test_changes_reach_those_whom_they_concern():
+    hub = new_hub()
+    everything, one, other = join(hub), join(hub, Filter(frozenset(["sessions"]), "row-2")), join(hub, MOVEMENTS)
+    hub.publish([change(1), change(2)])
+    assert [queued(each) for each in (everything, one, other)] == [[1, 2], [2], []]
+
+
+def test_a_row_that_moved_reaches_both_sessions_once():
+    hub = new_hub()
+    subscriptions = [join(hub, Filter(frozenset(["movements"]), session)) for session in ("a", "b", "c")]
+    hub.publish([movement(1, "a", old_data={"session_id": "b"})])
+    assert [queued(each) for each in subscriptions] == [[1], [1], []]
+
+
+def test_who_is_not_live_gets_nothing_and_finds_it_in_the_ring():
+    hub = new_hub()
+    late = Subscription(SESSIONS)
+    hub.add(late)
+    hub.publish([change(1)])
+    assert queued(late) == []
+    assert not hub.go_live(late)
+    assert [each.id for each in hub.ring.after(late.cursor)] == [1]
+
+
+def test_a_change_up_to_the_own_cursor_is_not_repeated():
+    hub = new_hub()
+    ahead = Subscription(SESSIONS)
+    ahead.cursor = 2  # another worker heard these first
+    hub.add(ahead)
+    assert hub.go_live(ahead)
+    hub.publish([change(1), change(2), change(3)])
+    assert queued(ahead) == [3]
+
+
+def test_an_overflow_drops_the_queue_and_goes_back_behind_it():
+    hub = new_hub(queue_frames=3)
+    slow = join(hub)
+    hub.publish([change(1), change(2)])
+    assert [each.id for each in slow.take()] == [1, 2]
+    hub.publish([change(cursor) for cursor in range(3, 8)])
+    assert (slow.is_live, slow.queue, slow.cursor) == (False, [], 2)
+    assert hub.counts["overflows"] == 1
+    assert [each.id for each in hub.ring.after(slow.cursor)] == [3, 4, 5, 6, 7]
+
+
+def test_a_queue_is_bounded_in_bytes_too():
+    hub = new_hub(queue_bytes=500)
+    slow = join(hub)
+    hub.publish([change(1, data={"id": "x" * 600})])
+    assert (slow.is_live, slow.queue) == (False, [])
+
+
+def test_truncate_and_test_reach_everyone_on_the_topic():
+    hub = new_hub()
+    narrow, other = join(hub, Filter(frozenset(["movements"]), "a")), join(hub, SESSIONS)
+    hub.publish([movement(1, None, action="TEST"), movement(2, None, action="TRUNCATE")])
+    assert (queued(narrow), queued(other)) == ([1, 2], [])
+
+
+def test_streams_are_capped_for_the_worker_and_for_an_address():
+    hub = new_hub(max_streams=3, max_streams_per_address=2)
+    first, _ = join(hub, address="a"), join(hub, address="a")
+    with pytest.raises(Full, match="a has 2 streams"):
+        join(hub, address="a")
+    join(hub, address="b")
+    with pytest.raises(Full, match="3 streams open"):
+        join(hub, address="c")
+    hub.remove(first)
+    hub.remove(first)
+    join(hub, address="a")
+    assert hub.stream_count == 3
+
+
+def test_nothing_stays_behind_when_all_have_left():
+    hub = new_hub()
+    gone = [join(hub, Filter(frozenset(["sessions", "alerts"]), str(number % 7))) for number in range(50)]
+    for subscription in gone:
+        hub.remove(subscription)
+    assert hub.stream_count == 0
+    assert not hub._index
+    assert not hub._groups
+    assert not hub._streams_of_address
+
+
+def test_a_log_that_begins_anew_voids_what_was_queued():
+    hub = new_hub()
+    subscription = join(hub)
+    hub.publish([change(1)])
+    hub.start_at(500)
+    assert (subscription.queue, subscription.is_live, hub.generation, hub.settled) == ([], False, 2, 500)
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = gevent.socket.socketpair()
+    theirs.settimeout(5)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def idle_with_outlet(hub, sock):
+    subscription = join(hub)
+    subscription.outlet = Outlet(sock, is_chunked=False, stuck_seconds=5, on_gone=subscription.leave)
+    waiter = gevent.spawn(subscription.wait)
+    gevent.idle()
+    assert subscription.is_idle
+    return subscription, waiter
+
+
+def test_an_idle_client_is_written_to_directly(pair):
+    hub = new_hub()
+    subscription, waiter = idle_with_outlet(hub, pair[0])
+    first, second = change(1), change(2)
+    hub.publish([first, second])
+    assert pair[1].recv(10_000) == first.frame + second.frame
+    assert (subscription.queue, subscription.cursor, waiter.dead) == ([], 2, False)
+    waiter.kill()
+    subscription.outlet.close()
+
+
+def test_after_a_short_write_everything_takes_the_queue(pair):
+    hub = new_hub(queue_frames=1000, queue_bytes=10_000_000)
+    subscription, waiter = idle_with_outlet(hub, pair[0])
+    cursor = 0
+    while not subscription.outlet.unsent:
+        cursor += 1
+        hub.publish([change(cursor, data={"id": "x" * 5_000})])
+    assert not subscription.is_idle
+    hub.publish([change(cursor + 1)])
+    assert queued(subscription) == [cursor + 1]
+    waiter.get(timeout=5)
+    subscription.outlet.close()
+
+
+def test_a_client_whose_socket_fails_leaves_and_disturbs_nobody(pair):
+    hub = new_hub()
+    subscription, waiter = idle_with_outlet(hub, pair[0])
+    other = join(hub)
+    pair[1].close()
+    hub.publish([change(1)])
+    assert subscription.gone
+    assert queued(other) == [1]
+    waiter.get(timeout=5)
+    subscription.outlet.close()
+
+
+def test_a_large_fan_out_lets_the_loop_run_and_stays_in_order():
+    hub = new_hub(max_streams=2000, max_streams_per_address=2000)
+    crowd = [join(hub) for _ in range(1000)]
+    settled_between = []
+    observer = gevent.spawn(lambda: settled_between.append((hub.cursor, hub.settled)))
+    hub.publish([change(1)])
+    observer.join()
+    hub.publish([change(2)])
+    assert settled_between == [(1, 0)]  # the cursor runs ahead while the fan-out is under way
+    assert hub.settled == 2
+    assert {tuple(queued(each)) for each in crowd} == {(1, 2)}
+
+
+def test_who_goes_live_during_a_fan_out_gets_the_change_once():
+    hub = new_hub(max_streams=2000, max_streams_per_address=2000)
+    for _ in range(600):
+        join(hub)
+    late = Subscription(SESSIONS)
+    seen = []
+
+    def go_live():
+        hub.add(late)
+        seen.extend(each.id for each in hub.ring.after(0))
+        late.cursor = hub.cursor
+        assert hub.go_live(late)
+
+    comer = gevent.spawn(go_live)
+    hub.publish([change(1)])
+    comer.get(timeout=5)
+    hub.publish([change(2)])
+    assert seen + queued(late) == [1, 2]
