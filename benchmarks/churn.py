@@ -32,6 +32,8 @@ from tests.waiting import until
 
 _CLIENTS = 100
 _CHANGES_PER_SECOND = 50
+# The ring is small, so that it is full from the start and the last of these reads the log.
+_PATHS = {"/api/sse": 9, "/api/sse/movements": 5, "/api/sse/alerts?resolved=false": 5, "/api/sse?last_event_id=0": 1}
 
 
 def main() -> None:
@@ -43,7 +45,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="churn-", dir="/tmp"))
     folder.chmod(0o755)
     server = Server(folder / "data")
-    gunicorn = Gunicorn(folder / "log", DATA_DIR=folder / "data", WEB_CONCURRENCY=1, STUCK_SECONDS=10)
+    gunicorn = Gunicorn(folder / "log", DATA_DIR=folder / "data", WEB_CONCURRENCY=1, STUCK_SECONDS=10, RING_BYTES=1_000_000)
     try:
         gunicorn.wait_until_listening()
         _churn(gunicorn, server.url(), random.Random(options.seed), options.minutes * 60)
