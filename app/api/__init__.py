@@ -10,6 +10,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
 from app.api import alerts, health, metrics, movements, sessions, stream, system, thresholds
+from app.api.compression import register_compression
 from app.api.errors import Problem, register_errors
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # 10 000 movements with every field are about 5 MB
@@ -36,3 +37,4 @@ def register(app: OpenAPI) -> None:
     for module in (sessions, movements, alerts, metrics, thresholds, stream, health, system):
         app.register_api(module.api)
     register_errors(app)
+    register_compression(app)

@@ -113,8 +113,10 @@ def field_errors(error: ValidationError, row: int | None = None) -> list[FieldEr
 def _sentence(message: str) -> str:
     if message.startswith("Extra inputs"):
         return "is not known here"
-    if message.startswith("String should match pattern"):  # the only pattern there is
+    if message.startswith("String should match pattern '^[^"):
         return "may not contain NUL characters"
+    if message.startswith("String should match pattern"):
+        return "should be names of columns, separated by commas"
     return message.removeprefix("Value error, ")
 
 

@@ -25,7 +25,8 @@ from sqlalchemy import Connection, select, text
 from app.api.errors import FieldError, ProblemError, field_errors
 from app.api.repeats import row_id_of_key
 from app.api.requests import reads, refuse_encoding, refused
-from app.api.resource import Resource, create_row, problem_response, row_response
+from app.api.resource import Resource, problem_response
+from app.api.rows import create_row, row_response
 from app.api.schema import new_schema
 from app.models import Session, db
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.api.ingest import add_ingest
-from app.api.resource import Resource, blueprint
+from app.api.crud import blueprint
+from app.api.resource import Resource
 from app.models import Movement
 
 MOVEMENTS = Resource(
@@ -15,4 +15,3 @@ MOVEMENTS = Resource(
     ingest=True,
 )
 api = blueprint(MOVEMENTS)
-add_ingest(api, MOVEMENTS)

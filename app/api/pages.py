@@ -10,14 +10,14 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Table, Text, Uuid, cast, literal, tuple_
 
 from app.api.errors import FieldError, ProblemError
 
-Rows = Select[str, str, str]  # the row as JSON, and the two parts of its place
+Rows = TypeVar("Rows", bound=Select[*tuple[Any, ...]])
 
 
 @dataclass(frozen=True)

@@ -113,18 +113,24 @@ def patch_schema(name: str, table: Table) -> type[BaseModel]:
     return _schema(f"{name}Patch", table, lambda column: True)
 
 
+@cache
 def row_schema(name: str, table: Table) -> type[BaseModel]:
     """A row as PostgreSQL renders it; only described here, never built."""
     fields: dict[str, Any] = {column.name: (_nullable(column, _row_type(column)), ...) for column in table.columns}
     return create_model(name, __doc__=f"A row of {table.name}.", **fields)
 
 
-def page_schema(name: str, row: type[BaseModel]) -> type[BaseModel]:
-    """The answer of a list."""
+def page_schema(name: str, table: Table) -> type[BaseModel]:
+    """The answer of a list; with ``fields`` its rows are partial."""
+    row = row_schema(name, table)
+    some: dict[str, Any] = {
+        key: (kind.annotation, Field(default_factory=absent)) for key, kind in row.model_fields.items()
+    }
+    partial = create_model(f"{name}Fields", __doc__=f"Some columns of {table.name}.", **some)
     return create_model(
         f"{name}Page",
         __doc__="Rows, and the cursor at which they were read: a stream opened there misses nothing.",
-        items=(list[row], ...),  # type: ignore[valid-type]
+        items=(list[row | partial], ...),  # type: ignore[valid-type]
         next=(str | None, Field(description="The token for `after` that gives the next page; null on the last.")),
         cursor=(int, Field(description="Also in the header Last-Event-ID.")),
         total=(int, Field(default_factory=int, description="Only with count=true.")),

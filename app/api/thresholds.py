@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.api.resource import Resource, blueprint
+from app.api.crud import blueprint
+from app.api.resource import Resource
 from app.models import Threshold
 
 THRESHOLDS = Resource(
