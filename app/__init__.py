@@ -27,6 +27,7 @@ def create_app(config: Config | None = None) -> Flask:
     from app.hub import Hub
     from app.listener import Listener
     from app.postgres import database_url
+    from app.website import pages
 
     config = config or Config.from_environ(os.environ)
     url = database_url(config)
@@ -46,6 +47,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions.update(config=config, hub=hub, listener=listener, change_log=ChangeLog(url))
     models.register(app, url)
     register(app)
+    app.register_blueprint(pages)
     register_cors(app, config.cors_origins)
     cli.register(app)
     return app

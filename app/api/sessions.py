@@ -12,7 +12,7 @@ SESSIONS = Resource(
     model=Session,
     time="created_at",
     orders=("start_time", "updated_at", "session_name"),
-    filters={"status": "status"},
+    filters={"status": "status", "session_id": "id"},
     search=("session_name", "input_source"),
 )
 api = blueprint(SESSIONS)

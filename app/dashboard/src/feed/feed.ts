@@ -11,7 +11,7 @@ import { covers, requestFor, startFor, type Coverage, type Need } from './plan';
 import { Reader, type Delivery, type ReaderListener } from './reader';
 import { Stream, type StreamOptions, type StreamState } from './stream';
 import { Tabs } from './tabs';
-import type { Position, Topic } from './protocol';
+import type { Message, Position, Topic } from './protocol';
 
 /** What tabs say to each other. */
 type Word =
@@ -35,6 +35,7 @@ export class Feed {
   readonly options: StreamOptions;
   readonly #readers = new Set<Reader>();
   readonly #watchers = new Set<() => void>();
+  readonly #listeners = new Set<(message: Message) => void>();
   /** Needs of all tabs; only the leader keeps it. */
   readonly #needs = new Map<string, { need: Need; joined: boolean }>();
   readonly #known = new Set<string>();
@@ -83,6 +84,12 @@ export class Feed {
   watch(watcher: () => void): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
+  }
+
+  /** Hear every message as it comes, for figures about the connection; the answer ends that. */
+  hearAll(listener: (message: Message) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Attach a reader. Call `declare` once its cursor is known. */
@@ -226,6 +233,7 @@ export class Feed {
 
   #deliver(delivery: Delivery): void {
     this.#heardAt = this.environment.now();
+    for (const listener of this.#listeners) listener(delivery.message);
     for (const reader of [...this.#readers]) reader.deliver(delivery);
   }
 

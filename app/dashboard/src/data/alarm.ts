@@ -1,0 +1,58 @@
+/** Alarm: makes a new alert seen and heard: a toast, and where the operator allowed it a notification and a sound. */
+import type { Alert } from '../feed/rows';
+import { feedOf } from '../feed/shared';
+import { currentWords } from '../i18n/language';
+import { currentSettings } from './settings';
+import { toast } from './toasts';
+
+/** Watch for alerts that are raised from now on; the answer ends that. */
+export function watchAlerts(): () => void {
+  const feed = feedOf();
+  const reader = feed.attach(['alerts'], null, {
+    change: (change) => {
+      if (change.topic === 'alerts' && change.action === 'INSERT' && !change.data.is_resolved) raise(change.data);
+    },
+    reset: () => reader.ready(null),
+  });
+  reader.ready(null);
+  feed.declare(reader);
+  return () => feed.detach(reader);
+}
+
+/** Ask the browser for its permission; must run in a click. */
+export async function allowNotifications(): Promise<NotificationPermission | 'insecure'> {
+  chime(0.02); // sound, too, needs a click once
+  if (typeof Notification === 'undefined' || !isSecureContext) return 'insecure';
+  return Notification.permission === 'default' ? Notification.requestPermission() : Notification.permission;
+}
+
+function raise(alert: Alert): void {
+  const text = alert.alert_message ?? alert.alert_type;
+  toast({ kind: 'alert', title: currentWords().t('alerts.new'), text, href: '/alerts' });
+  if (!currentSettings().notify) return;
+  // Only the tab that holds the connection makes noise: six tabs shall not ring six times.
+  if (!feedOf().leading) return;
+  chime(0.12);
+  if (typeof Notification === 'undefined' || Notification.permission !== 'granted') return;
+  // The tag lets a notification replace its own repetition.
+  const notification = new Notification(currentWords().t('alerts.new'), { body: text, tag: alert.id });
+  notification.onclick = () => { window.focus(); notification.close(); };
+}
+
+let audio: AudioContext | undefined;
+
+function chime(volume: number): void {
+  audio ??= new AudioContext();
+  void audio.resume();
+  const start = audio.currentTime;
+  for (const [index, frequency] of [660, 880].entries()) {
+    const tone = audio.createOscillator();
+    const gain = audio.createGain();
+    tone.frequency.value = frequency;
+    gain.gain.setValueAtTime(volume, start + index * 0.16);
+    gain.gain.exponentialRampToValueAtTime(0.0001, start + index * 0.16 + 0.3);
+    tone.connect(gain).connect(audio.destination);
+    tone.start(start + index * 0.16);
+    tone.stop(start + index * 0.16 + 0.32);
+  }
+}

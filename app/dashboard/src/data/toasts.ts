@@ -1,0 +1,37 @@
+/** Toasts: short notes that go away by themselves. Bounded; knows no React. */
+export interface Toast {
+  id: number;
+  kind: 'alert' | 'error' | 'note';
+  title?: string;
+  text: string;
+  href?: string;
+}
+
+const SHOWN = 4;
+const SECONDS: Readonly<Record<Toast['kind'], number>> = { alert: 12, error: 10, note: 5 };
+const listeners = new Set<() => void>();
+let toasts: readonly Toast[] = [];
+let number = 0;
+
+export function toast(entry: Omit<Toast, 'id'>): void {
+  const id = ++number;
+  set([...toasts, { ...entry, id }].slice(-SHOWN));
+  setTimeout(() => dismiss(id), SECONDS[entry.kind] * 1000);
+}
+
+export function dismiss(id: number): void {
+  set(toasts.filter((one) => one.id !== id));
+}
+
+export const toastStore = {
+  get: () => toasts,
+  subscribe(listener: () => void): () => void {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  },
+};
+
+function set(next: readonly Toast[]): void {
+  toasts = next;
+  for (const listener of [...listeners]) listener();
+}

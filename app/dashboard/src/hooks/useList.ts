@@ -1,0 +1,24 @@
+/** Lists with a filter of one's own: the pages' shorthand for a replica of `listOf`. */
+import { listOf, type ListOptions } from '../feed/list';
+import type { Topic } from '../feed/protocol';
+import type { RowOf, Session } from '../feed/rows';
+import { useReplica } from './useReplica';
+
+/** The newest rows of a topic; `key` tells the filter apart. */
+export function useList<T extends Topic>(topic: T, key: string, options: ListOptions<T>) {
+  const { value, loading, error, reload } = useReplica(`${topic} ${key}`, () => listOf(topic, options));
+  return { rows: (value?.rows ?? []) as readonly RowOf[T][], ready: value !== null, loading, error, reload };
+}
+
+/** The sessions that run. */
+export function useActiveSessions() {
+  return useList('sessions', 'active', {
+    query: { status: 'active' }, matches: (row) => row.status === 'active', limit: 200,
+  });
+}
+
+/** Names of the newest sessions, by id. */
+export function useSessionNames(): (id: string | null) => string | undefined {
+  const { rows } = useList('sessions', 'all', { limit: 500 });
+  return (id) => (rows as readonly Session[]).find((row) => row.id === id)?.session_name;
+}

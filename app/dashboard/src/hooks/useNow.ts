@@ -1,0 +1,25 @@
+/** The time, at steps: one timer for all components that show how long ago something was. */
+import { useSyncExternalStore } from 'react';
+
+const listeners = new Set<() => void>();
+let now = Math.floor(Date.now() / 1000) * 1000;
+let timer: ReturnType<typeof setInterval> | undefined;
+
+/** Milliseconds since 1970, by the second. */
+export function useNow(): number {
+  return useSyncExternalStore(subscribe, () => now);
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  timer ??= setInterval(() => {
+    now = Math.floor(Date.now() / 1000) * 1000;
+    for (const one of [...listeners]) one();
+  }, 1000);
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
+}

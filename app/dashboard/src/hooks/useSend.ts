@@ -1,0 +1,23 @@
+/** A write that is under way: its state, and a toast where it fails. */
+import { useState } from 'react';
+import { currentWords } from '../i18n/language';
+import { toast } from '../data/toasts';
+
+/** Run writes one at a time; answers whether it worked. */
+export function useSend(): { busy: boolean; run: (task: () => Promise<unknown>) => Promise<boolean> } {
+  const [busy, setBusy] = useState(false);
+  const run = async (task: () => Promise<unknown>) => {
+    setBusy(true);
+    try {
+      await task();
+      return true;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      toast({ kind: 'error', text: currentWords().t('common.failed', { reason }) });
+      return false;
+    } finally {
+      setBusy(false);
+    }
+  };
+  return { busy, run };
+}

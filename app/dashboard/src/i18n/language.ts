@@ -1,0 +1,82 @@
+/** Language: the reader's words, numbers and times. Follows the browser until the reader says otherwise. */
+import { useSyncExternalStore } from 'react';
+import { en, type Key } from './en';
+import { vi } from './vi';
+
+export type Language = 'en' | 'vi';
+export type Values = Readonly<Record<string, string | number>>;
+
+const WORDS: Readonly<Record<Language, Readonly<Record<Key, string>>>> = { en, vi };
+const STORED = 'language';
+const listeners = new Set<() => void>();
+let words = wordsFor(initialLanguage());
+
+/** Everything that depends on the language; a new object when it changes. */
+export interface Words {
+  language: Language;
+  t(key: Key, values?: Values): string;
+  number(value: number, digits?: number): string;
+  time(at: string | number, seconds?: boolean): string;
+  dateTime(at: string | number): string;
+  /** A length of time, in its largest unit or two. */
+  span(milliseconds: number): string;
+  ago(at: string | number, now: number): string;
+}
+
+/** The words of the reader's language. */
+export function useWords(): Words {
+  return useSyncExternalStore((listener) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }, () => words);
+}
+
+/** The words, for code outside of components. */
+export function currentWords(): Words {
+  return words;
+}
+
+export function setLanguage(language: Language): void {
+  localStorage.setItem(STORED, language);
+  words = wordsFor(language);
+  document.documentElement.lang = language;
+  for (const listener of [...listeners]) listener();
+}
+
+function initialLanguage(): Language {
+  const stored = localStorage.getItem(STORED);
+  const language = stored === 'en' || stored === 'vi' ? stored : navigator.language.startsWith('vi') ? 'vi' : 'en';
+  document.documentElement.lang = language;
+  return language;
+}
+
+function wordsFor(language: Language): Words {
+  // Numbers and times follow the reader's own locale where it agrees with the language chosen.
+  const locale = navigator.languages.find((one) => one.startsWith(language)) ?? language;
+  const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
+  const one = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
+  const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' });
+  const clockSeconds = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+  const dateClock = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
+  const t = (key: Key, values: Values = {}) =>
+    WORDS[language][key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''));
+  const number = (value: number, digits = 0) => (digits > 0 ? one : whole).format(value);
+  const span = (milliseconds: number) => {
+    const seconds = Math.max(0, milliseconds) / 1000;
+    if (seconds < 1) return t('unit.ms', { n: number(milliseconds) });
+    if (seconds < 100) return t('unit.s', { n: number(seconds, seconds < 10 ? 1 : 0) });
+    const minutes = Math.round(seconds / 60);
+    if (minutes < 60) return t('unit.min', { n: number(minutes) });
+    const rest = minutes % 60;
+    return t('unit.h', { n: number(Math.floor(minutes / 60)) }) + (rest && minutes < 1440 ? ` ${t('unit.min', { n: number(rest) })}` : '');
+  };
+  return {
+    language, t, number, span,
+    time: (at, seconds = false) => (seconds ? clockSeconds : clock).format(new Date(at)),
+    dateTime: (at) => dateClock.format(new Date(at)),
+    ago: (at, now) => {
+      const passed = now - new Date(at).getTime();
+      return passed < 2000 ? t('common.now') : t('common.ago', { time: span(passed < 100_000 ? Math.round(passed / 1000) * 1000 : passed) });
+    },
+  };
+}

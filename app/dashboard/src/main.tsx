@@ -1,0 +1,55 @@
+/** The dashboard's entry: the frame, and the page that the address names. */
+import { StrictMode, useEffect } from 'react';
+import { createRoot } from 'react-dom/client';
+import { watchAlerts } from './data/alarm';
+import { measureLatency } from './data/latency';
+import { useWords } from './i18n/language';
+import { AlertsPage } from './pages/AlertsPage';
+import { DashboardPage } from './pages/DashboardPage';
+import { LivePage } from './pages/LivePage';
+import { NotFoundPage } from './pages/NotFoundPage';
+import { SessionPage } from './pages/SessionPage';
+import { SessionsPage } from './pages/SessionsPage';
+import { SystemPage } from './pages/SystemPage';
+import { Shell, type PageName } from './parts/Shell';
+import { useAddress } from './router';
+import './style/base.css';
+import './style/shell.css';
+import './style/parts.css';
+import './style/pages.css';
+
+const SESSION = /^\/sessions\/([0-9a-f-]{36})$/;
+
+function App() {
+  const { t } = useWords();
+  const { pathname } = useAddress();
+  const session = SESSION.exec(pathname)?.[1];
+  const page = pageOf(pathname);
+  useEffect(measureLatency, []);
+  useEffect(watchAlerts, []);
+  useEffect(() => {
+    document.title = page ? `${t(`nav.${page}`)} · ${t('app.name')}` : t('app.name');
+  }, [page, t]);
+  return <Shell page={page}>{content()}</Shell>;
+
+  function content() {
+    if (session) return <SessionPage key={session} id={session} />;
+    switch (page) {
+      case 'dashboard': return <DashboardPage />;
+      case 'live': return <LivePage />;
+      case 'sessions': return <SessionsPage />;
+      case 'alerts': return <AlertsPage />;
+      case 'system': return <SystemPage />;
+      default: return <NotFoundPage />;
+    }
+  }
+}
+
+function pageOf(path: string): PageName | null {
+  if (path === '/') return 'dashboard';
+  if (SESSION.test(path)) return 'sessions';
+  return (['live', 'sessions', 'alerts', 'system'] as const).find((name) => path === `/${name}`) ?? null;
+}
+
+const root = document.getElementById('root');
+if (root) createRoot(root).render(<StrictMode><App /></StrictMode>);

@@ -1,0 +1,101 @@
+/** Alerts: what needs somebody, what was settled, and when to raise one. */
+import { useState } from 'react';
+import { allowNotifications } from '../data/alarm';
+import { changeSettings, useSettings } from '../data/settings';
+import { toast } from '../data/toasts';
+import type { Alert } from '../feed/rows';
+import { useSessionNames } from '../hooks/useList';
+import { useAlertsSSE } from '../hooks/useRows';
+import { useSend } from '../hooks/useSend';
+import { useWords } from '../i18n/language';
+import { AlertRow, resolveAlert } from '../parts/AlertRow';
+import { Choice, Empty, Failed, Loading, Panel } from '../parts/Panel';
+import { Thresholds } from '../parts/Thresholds';
+import { setQuery, useAddress } from '../router';
+
+type Show = 'open' | 'resolved' | 'all';
+const RESOLVED: Readonly<Record<Show, boolean | undefined>> = { open: false, resolved: true, all: undefined };
+
+export function AlertsPage() {
+  const { t } = useWords();
+  const { searchParams } = useAddress();
+  const asked = searchParams.get('show');
+  const show: Show = asked === 'resolved' || asked === 'all' ? asked : 'open';
+  const nameOf = useSessionNames();
+  const name = (id: string | null) => nameOf(id) ?? t(id === null ? 'common.allSessions' : 'common.goneSession');
+  return (
+    <div className="alerts-page">
+      <Panel title={t('nav.alerts')} side={(
+        <Choice label={t('sessions.status')} value={show} onChange={(value) => setQuery({ show: value === 'open' ? '' : value })}
+          options={[{ value: 'open', text: t('alerts.open') }, { value: 'resolved', text: t('alerts.resolved') }, { value: 'all', text: t('common.all') }]} />
+      )}>
+        <List key={show} show={show} name={name} />
+      </Panel>
+      <div className="side">
+        <Notify />
+        <Thresholds name={name} />
+      </div>
+    </div>
+  );
+}
+
+function List({ show, name }: { show: Show; name: (id: string | null) => string }) {
+  const { t, number } = useWords();
+  const { alerts, loading, error, reload } = useAlertsSSE(null, RESOLVED[show]);
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
+  const [shown, setShown] = useState(100);
+  const { busy, run } = useSend();
+  const open = alerts.filter((alert) => !alert.is_resolved);
+  const chosen = open.filter((alert) => picked.has(alert.id));
+  if (loading) return error ? <Failed error={error} retry={reload} /> : <Loading lines={8} />;
+  if (alerts.length === 0) return <Empty icon="check">{t(show === 'open' ? 'alerts.emptyOpen' : 'alerts.empty')}</Empty>;
+  return (
+    <>
+      {open.length > 0 && (
+        <div className="select-bar">
+          <label><input type="checkbox" checked={chosen.length === open.length} onChange={(event) => setPicked(new Set(event.target.checked ? open.map((alert) => alert.id) : []))} />{t('alerts.selectAll')}</label>
+          <button type="button" className="primary" disabled={busy || chosen.length === 0} onClick={() => void resolveChosen()}>{t('alerts.resolveMany', { n: number(chosen.length) })}</button>
+        </div>
+      )}
+      <ul className="alert-list">
+        {alerts.slice(0, shown).map((alert) => <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} select={checkbox(alert)} />)}
+      </ul>
+      {alerts.length > shown && <button type="button" className="more" onClick={() => setShown(shown + 100)}>{t('common.more')}</button>}
+    </>
+  );
+
+  async function resolveChosen(): Promise<void> {
+    if (await run(() => Promise.all(chosen.map((alert) => resolveAlert(alert.id))))) setPicked(new Set());
+  }
+
+  function checkbox(alert: Alert) {
+    if (alert.is_resolved) return <span className="no-check" />;
+    return (
+      <input type="checkbox" aria-label={t('alerts.select', { name: alert.alert_message ?? alert.alert_type })} checked={picked.has(alert.id)}
+        onChange={(event) => {
+          const next = new Set(picked);
+          if (event.target.checked) next.add(alert.id);
+          else next.delete(alert.id);
+          setPicked(next);
+        }} />
+    );
+  }
+}
+
+function Notify() {
+  const { t } = useWords();
+  const { notify } = useSettings();
+  const change = async (wanted: boolean) => {
+    changeSettings({ notify: wanted });
+    if (!wanted) return;
+    const answer = await allowNotifications();
+    if (answer === 'denied') toast({ kind: 'note', text: t('alerts.notifyDenied') });
+    else if (answer === 'insecure') toast({ kind: 'note', text: t('alerts.notifyInsecure') });
+  };
+  return (
+    <section className="panel notify">
+      <label className="switch"><input type="checkbox" role="switch" checked={notify} onChange={(event) => void change(event.target.checked)} /><span>{t('alerts.notify')}</span></label>
+      <p className="quiet">{t('alerts.notifyText')}</p>
+    </section>
+  );
+}

@@ -1,0 +1,67 @@
+/** Live: the readings of the sessions that one picks, as they come. The pick is part of the address. */
+import { useMemo, useState } from 'react';
+import { useActiveSessions, useList } from '../hooks/useList';
+import { useWords } from '../i18n/language';
+import { Icon } from '../parts/Icon';
+import { Choice, Empty, Failed, Loading } from '../parts/Panel';
+import { SessionCharts, type Span } from '../parts/SessionCharts';
+import { setQuery, useAddress } from '../router';
+
+const MINUTE = 60_000;
+const WINDOWS = { '5': 5 * MINUTE, '15': 15 * MINUTE, '60': 60 * MINUTE, '360': 360 * MINUTE, '1440': 1440 * MINUTE } as const;
+type WindowName = keyof typeof WINDOWS;
+const COLORS = 6;
+
+export function LivePage() {
+  const { t, time } = useWords();
+  const { searchParams } = useAddress();
+  const active = useActiveSessions();
+  const recent = useList('sessions', 'all', { limit: 500 });
+  const [pausedAt, setPausedAt] = useState<number | null>(null);
+  const [zoom, setZoom] = useState<Span | null>(null);
+  const picked = searchParams.get('sessions');
+  const name = searchParams.get('window') ?? '5';
+  const windowName: WindowName = name in WINDOWS ? (name as WindowName) : '5';
+  const choosable = active.rows.length > 0 ? active.rows : recent.rows.slice(0, 8);
+  const ids = picked === null ? choosable.slice(0, 1).map((row) => row.id) : picked.split(',').filter(Boolean);
+  const charted = useMemo(() => ids.flatMap((id) => {
+    const row = [...active.rows, ...recent.rows].find((one) => one.id === id);
+    const place = choosable.findIndex((one) => one.id === id);
+    return row ? [{ id, name: row.session_name, color: `--line-${Math.max(0, place) % COLORS}` }] : [];
+  }), [ids.join(), active.rows, recent.rows]);
+  if (active.error) return <Failed error={active.error} retry={active.reload} />;
+  if (!active.ready || !recent.ready) return <Loading lines={8} />;
+  if (choosable.length === 0) return <Empty icon="live">{t('live.empty')}</Empty>;
+  return (
+    <div className="live">
+      <div className="toolbar">
+        <Choice label={t('live.window')} value={windowName} onChange={(value) => { setZoom(null); setQuery({ window: value }); }}
+          options={(Object.keys(WINDOWS) as WindowName[]).map((value) => ({ value, text: windowText(value) }))} />
+        <button type="button" aria-pressed={pausedAt !== null} onClick={() => setPausedAt(pausedAt === null ? Date.now() : null)}>
+          <Icon name={pausedAt === null ? 'pause' : 'play'} />{t(pausedAt === null ? 'live.pause' : 'live.resume')}
+        </button>
+        {zoom && <button type="button" onClick={() => setZoom(null)}>{t('live.reset')}</button>}
+        <span className="quiet grow" role="status">{pausedAt !== null ? t('live.paused', { time: time(pausedAt, true) }) : zoom ? t('live.zoomed') : t('live.hint')}</span>
+      </div>
+      <div className="chips" role="group" aria-label={t('live.sessions')}>
+        {choosable.map((row, place) => (
+          <button key={row.id} type="button" className="chip" aria-pressed={ids.includes(row.id)} onClick={() => toggle(row.id)}>
+            <i style={{ background: `var(--line-${place % COLORS})` }} />{row.session_name}
+          </button>
+        ))}
+      </div>
+      {charted.length === 0 ? <Empty icon="live">{t('live.pick')}</Empty>
+        : <SessionCharts sessions={charted} windowMs={WINDOWS[windowName]} pausedAt={pausedAt} zoom={zoom} onZoom={setZoom} />}
+    </div>
+  );
+
+  function toggle(id: string): void {
+    const next = ids.includes(id) ? ids.filter((one) => one !== id) : [...ids, id];
+    setQuery({ sessions: next.join() || ',' });
+  }
+
+  function windowText(value: WindowName): string {
+    const minutes = Number(value);
+    return minutes < 60 ? t('unit.min', { n: minutes }) : t('unit.h', { n: minutes / 60 });
+  }
+}

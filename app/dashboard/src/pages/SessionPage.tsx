@@ -1,0 +1,102 @@
+/** Session: one counting run, its charts, where people passed, its alerts and settings. */
+import { useMemo, useState } from 'react';
+import { downloadCsv } from '../data/csv';
+import type { Metric, Session } from '../feed/rows';
+import { useNow } from '../hooks/useNow';
+import { useAlertsSSE, useMetricsSSE, useMovementsSSE, useSessionsSSE } from '../hooks/useRows';
+import { useSend } from '../hooks/useSend';
+import { useWords } from '../i18n/language';
+import { AlertRow } from '../parts/AlertRow';
+import { Icon } from '../parts/Icon';
+import { Movements } from '../parts/Movements';
+import { Choice, Empty, Failed, Loading, Panel } from '../parts/Panel';
+import { Plane } from '../parts/Plane';
+import { SessionActions } from '../parts/SessionActions';
+import { SessionCharts, type Span } from '../parts/SessionCharts';
+import { Tile } from '../parts/Tile';
+import { follow, go } from '../router';
+
+const WINDOWS = { '5': 300_000, '60': 3_600_000, '360': 21_600_000 } as const;
+
+export function SessionPage({ id }: { id: string }) {
+  const { t } = useWords();
+  const { sessions, loading, error, reload } = useSessionsSSE(id);
+  const session = sessions[0];
+  if (loading) return error ? <Failed error={error} retry={reload} /> : <Loading lines={8} />;
+  if (!session) {
+    return (
+      <Empty icon="sessions">
+        <h1>{t('session.missing')}</h1>
+        <p>{t('session.missingText')} <a href="/sessions" onClick={follow}>{t('session.back')}</a></p>
+      </Empty>
+    );
+  }
+  return <Detail session={session} />;
+}
+
+function Detail({ session }: { session: Session }) {
+  const { t, dateTime, number, span, ago } = useWords();
+  const now = useNow();
+  const { movements } = useMovementsSSE(session.id, { limit: 200 });
+  const { alerts } = useAlertsSSE(session.id, undefined, { limit: 50 });
+  const { metrics } = useMetricsSSE(session.id, { limit: 1 });
+  const metric: Metric | undefined = metrics[0];
+  const [windowName, setWindowName] = useState<keyof typeof WINDOWS>('5');
+  const [zoom, setZoom] = useState<Span | null>(null);
+  const charted = useMemo(() => [{ id: session.id, name: session.session_name, color: '--line-0' }], [session.id, session.session_name]);
+  const { busy, run } = useSend();
+  const end = session.end_time ? Date.parse(session.end_time) : now;
+  const orUnknown = (value: number | null | undefined, digits = 0) => (value == null ? '–' : number(value, digits));
+  return (
+    <div className="session">
+      <header className="page-head">
+        <div>
+          <h1>{session.session_name} <span className={`badge ${session.status}`}>{t(`status.${session.status}`)}</span></h1>
+          <p className="quiet">{[session.input_source, dateTime(session.start_time), span(end - Date.parse(session.start_time))].filter(Boolean).join(' · ')}</p>
+        </div>
+        <div className="actions">
+          <button type="button" disabled={busy} onClick={() => void run(() => downloadCsv(`/api/movements?session_id=${session.id}`, session.session_name))}><Icon name="download" />{t('common.csv')}</button>
+          <SessionActions session={session} onDeleted={() => go('/sessions')} />
+        </div>
+      </header>
+      <div className="tiles">
+        <Tile className="hero" label={t('dashboard.inside')} value={orUnknown(metric?.current_people_count)} detail={metric ? `${t('session.lastReading')} ${ago(metric.timestamp, now)}` : undefined} />
+        <Tile label={t('metric.in')} icon="in" tone="in" value={orUnknown(metric?.people_entered_last_minute)} />
+        <Tile label={t('metric.out')} icon="out" tone="out" value={orUnknown(metric?.people_exited_last_minute)} />
+        <Tile label={t('metric.fps')} value={orUnknown(metric?.fps_current, 1)} />
+        <Tile label={t('metric.cpu')} value={orUnknown(metric?.cpu_usage_percentage)} unit="%" />
+        <Tile label={t('metric.latency')} value={orUnknown(metric?.processing_latency_ms, 1)} unit="ms" />
+      </div>
+      <div className="toolbar">
+        <Choice label={t('live.window')} value={windowName} onChange={(value) => { setZoom(null); setWindowName(value); }}
+          options={[{ value: '5', text: t('unit.min', { n: 5 }) }, { value: '60', text: t('unit.h', { n: 1 }) }, { value: '360', text: t('unit.h', { n: 6 }) }]} />
+        {zoom && <button type="button" onClick={() => setZoom(null)}>{t('live.reset')}</button>}
+      </div>
+      <SessionCharts sessions={charted} windowMs={WINDOWS[windowName]} pausedAt={null} zoom={zoom} onZoom={setZoom} />
+      <div className="columns">
+        <Panel title={t('session.plane')} className="wide"><Plane session={session} movements={movements} /></Panel>
+        <Panel title={t('session.movements')} className="scroll">
+          {movements.length === 0 ? <Empty icon="person">{t('dashboard.noMovements')}</Empty> : <Movements movements={movements.slice(0, 60)} />}
+        </Panel>
+        <Panel title={t('session.alerts')} className="scroll">
+          {alerts.length === 0 ? <Empty icon="check">{t('dashboard.noAlerts')}</Empty>
+            : <ul className="alert-list">{alerts.map((alert) => <AlertRow key={alert.id} alert={alert} session={session.session_name} />)}</ul>}
+        </Panel>
+        <Panel title={t('session.settings')}><Settings session={session} /></Panel>
+      </div>
+    </div>
+  );
+}
+
+function Settings({ session }: { session: Session }) {
+  const { t, number } = useWords();
+  const shown = (value: number | string | null) => (value === null ? '–' : typeof value === 'number' ? number(value, 2) : value);
+  const picture = session.resolution_width && session.resolution_height ? `${session.resolution_width} × ${session.resolution_height}` : null;
+  const rows = [
+    [t('session.confidence'), session.confidence_threshold], [t('session.skip'), session.skip_frames],
+    [t('session.disappeared'), session.max_disappeared], [t('session.distance'), session.max_distance],
+    [t('session.resolution'), picture], [t('metric.fps'), session.fps],
+    [t('session.frames'), session.total_frames], [t('session.output'), session.output_path],
+  ] as const;
+  return <dl className="facts">{rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{shown(value)}</dd></div>)}</dl>;
+}

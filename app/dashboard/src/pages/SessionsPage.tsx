@@ -1,0 +1,135 @@
+/**
+ * Sessions: search, filter, sort, page by page. The server pages; what is on the page stays live, because the list is
+ * read again whenever a session changes.
+ */
+import { useEffect, useState } from 'react';
+import { get, send } from '../data/api';
+import { latestPlot } from '../data/latest';
+import type { Session, SessionStatus } from '../feed/rows';
+import { useList } from '../hooks/useList';
+import { useNow } from '../hooks/useNow';
+import { useReplica } from '../hooks/useReplica';
+import { useSend } from '../hooks/useSend';
+import { useWords } from '../i18n/language';
+import type { Key } from '../i18n/en';
+import { Dialog, Field } from '../parts/Dialog';
+import { Icon } from '../parts/Icon';
+import { Choice, Empty, Failed, Loading } from '../parts/Panel';
+import { SessionActions } from '../parts/SessionActions';
+import { follow, setQuery, useAddress } from '../router';
+
+type Filter = SessionStatus | 'all';
+const FILTERS: readonly Filter[] = ['all', 'active', 'completed', 'error', 'cancelled'];
+const COLUMNS: readonly { order: string; key: Key }[] = [
+  { order: 'session_name', key: 'sessions.name' }, { order: 'start_time', key: 'sessions.started' },
+];
+interface Page { items: Session[]; next: string | null; total?: number }
+
+export function SessionsPage() {
+  const { t, number } = useWords();
+  const { searchParams } = useAddress();
+  const [after, setAfter] = useState<readonly string[]>([]);
+  const [creating, setCreating] = useState(false);
+  const order = searchParams.get('order') ?? '-start_time';
+  const status = FILTERS.find((one) => one === searchParams.get('status')) ?? 'all';
+  const search = searchParams.get('search') ?? '';
+  const { page, error, reload } = usePage({ order, status, search, after: after.at(-1) ?? '' });
+  const change = (values: Record<string, string>) => { setAfter([]); setQuery(values); };
+  return (
+    <div className="sessions">
+      <div className="toolbar">
+        <label className="search"><Icon name="search" />
+          <input type="search" placeholder={t('sessions.search')} aria-label={t('sessions.search')} value={search}
+            onChange={(event) => change({ search: event.target.value })} />
+        </label>
+        <Choice label={t('sessions.status')} value={status} onChange={(value) => change({ status: value === 'all' ? '' : value })}
+          options={FILTERS.map((value) => ({ value, text: value === 'all' ? t('common.all') : t(`status.${value}`) }))} />
+        <span className="grow" />
+        <button type="button" className="primary" onClick={() => setCreating(true)}><Icon name="plus" />{t('sessions.new')}</button>
+      </div>
+      {error && <Failed error={error} retry={reload} />}
+      {!page ? <Loading lines={10} /> : page.items.length === 0
+        ? <Empty icon="sessions">{t('sessions.empty')}</Empty>
+        : <Table rows={page.items} order={order} onOrder={(next) => change({ order: next })} />}
+      <div className="pager">
+        <button type="button" className="icon-button" aria-label={t('sessions.previous')} disabled={after.length === 0} onClick={() => setAfter(after.slice(0, -1))}><Icon name="left" /></button>
+        <span>{t('sessions.page', { n: number(after.length + 1) })}</span>
+        <button type="button" className="icon-button" aria-label={t('sessions.next')} disabled={!page?.next} onClick={() => page?.next && setAfter([...after, page.next])}><Icon name="right" /></button>
+      </div>
+      {creating && <NewSession onClose={() => setCreating(false)} />}
+    </div>
+  );
+}
+
+function Table({ rows, order, onOrder }: { rows: readonly Session[]; order: string; onOrder: (order: string) => void }) {
+  const { t, dateTime, span, number } = useWords();
+  const now = useNow();
+  const latest = useReplica('latest', latestPlot).value;
+  const heading = ({ order: column, key }: (typeof COLUMNS)[number]) => {
+    const falls = order === `-${column}`;
+    return (
+      <th key={key} aria-sort={falls ? 'descending' : order === column ? 'ascending' : 'none'}>
+        <button type="button" className="sort" title={t('sessions.sort', { column: t(key) })} onClick={() => onOrder(falls ? column : `-${column}`)}>{t(key)}</button>
+      </th>
+    );
+  };
+  return (
+    <div className="table-place">
+      <table>
+        <thead><tr>{heading(COLUMNS[0]!)}<th>{t('sessions.status')}</th><th className="source">{t('sessions.source')}</th>{heading(COLUMNS[1]!)}<th className="figure">{t('sessions.duration')}</th><th className="figure">{t('sessions.inside')}</th><th><span className="unseen">{t('sessions.actions')}</span></th></tr></thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={row.id}>
+              <td><a href={`/sessions/${row.id}`} onClick={follow}>{row.session_name}</a></td>
+              <td><span className={`badge ${row.status}`}>{t(`status.${row.status}`)}</span></td>
+              <td className="source">{row.input_source ?? '–'}</td>
+              <td>{dateTime(row.start_time)}</td>
+              <td className="figure">{span((row.end_time ? Date.parse(row.end_time) : now) - Date.parse(row.start_time))}</td>
+              <td className="figure">{row.status === 'active' && latest?.has(row.id) ? number(latest.get(row.id)?.metric.current_people_count ?? 0) : '–'}</td>
+              <td className="row-actions"><SessionActions session={row} compact /></td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function NewSession({ onClose }: { onClose: () => void }) {
+  const { t } = useWords();
+  const { busy, run } = useSend();
+  const create = async (form: FormData) => {
+    const source = String(form.get('source') ?? '');
+    const body = { session_name: form.get('name'), ...(source ? { input_source: source } : {}) };
+    if (await run(() => send('POST', '/api/sessions', body))) onClose();
+  };
+  return (
+    <Dialog title={t('sessions.new')} action={t('sessions.start')} busy={busy} onClose={onClose} onSubmit={(form) => void create(form)}>
+      <Field label={t('sessions.name')}><input name="name" required maxLength={200} autoFocus /></Field>
+      <Field label={t('sessions.source')}><input name="source" placeholder="rtsp://" maxLength={500} /></Field>
+    </Dialog>
+  );
+}
+
+/** One page of the list, read again when any of the newest sessions changes. */
+function usePage({ order, status, search, after }: { order: string; status: Filter; search: string; after: string }) {
+  const { rows } = useList('sessions', 'all', { limit: 500 });
+  const [page, setPage] = useState<Page | null>(null);
+  const [error, setError] = useState<Error | null>(null);
+  const [round, setRound] = useState(0);
+  useEffect(() => {
+    const stopping = new AbortController();
+    const query = new URLSearchParams({ order, limit: '25' });
+    if (status !== 'all') query.set('status', status);
+    if (search) query.set('search', search);
+    if (after) query.set('after', after);
+    const timer = setTimeout(() => {
+      get<Page>(`/api/sessions?${query}`, stopping.signal).then(
+        (next) => { setPage(next); setError(null); },
+        (reason: unknown) => { if (!stopping.signal.aborted) setError(reason as Error); },
+      );
+    }, page ? 150 : 0);
+    return () => { clearTimeout(timer); stopping.abort(); };
+  }, [order, status, search, after, rows, round]);
+  return { page, error, reload: () => setRound(round + 1) };
+}

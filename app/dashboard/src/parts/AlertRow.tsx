@@ -1,0 +1,39 @@
+/** One alert: what, who is affected, since when, and the way to resolve it. */
+import type { ReactNode } from 'react';
+import { send } from '../data/api';
+import type { Alert } from '../feed/rows';
+import { useNow } from '../hooks/useNow';
+import { useSend } from '../hooks/useSend';
+import { useWords } from '../i18n/language';
+import { follow } from '../router';
+
+export function resolveAlert(id: string): Promise<unknown> {
+  return send('PATCH', `/api/alerts/${id}`, { is_resolved: true, resolved_at: new Date().toISOString() });
+}
+
+export function AlertRow({ alert, session, select }: { alert: Alert; session: string; select?: ReactNode }) {
+  const { t, number, span, dateTime } = useWords();
+  const now = useNow();
+  const { busy, run } = useSend();
+  const began = Date.parse(alert.triggered_at);
+  const lasted = alert.resolved_at ? t('alerts.lasted', { time: span(Date.parse(alert.resolved_at) - began) }) : '';
+  return (
+    <li className={alert.is_resolved ? 'alert resolved' : 'alert'}>
+      {select}
+      <span className="alert-mark" aria-hidden="true" />
+      <div className="alert-main">
+        <strong>{alert.alert_message ?? alert.alert_type}</strong>
+        <span>
+          {alert.session_id ? <a href={`/sessions/${alert.session_id}`} onClick={follow}>{session}</a> : session}
+          {alert.current_value !== null && alert.threshold_value !== null &&
+            <> · {t('alerts.value', { value: number(alert.current_value), limit: number(alert.threshold_value) })}</>}
+        </span>
+      </div>
+      <div className="alert-time">
+        <time>{dateTime(alert.triggered_at)}</time>
+        <span>{alert.is_resolved ? lasted : t('alerts.since', { time: span(Math.max(1000, now - began)) })}</span>
+      </div>
+      {!alert.is_resolved && <button type="button" disabled={busy} onClick={() => void run(() => resolveAlert(alert.id))}>{t('alerts.resolve')}</button>}
+    </li>
+  );
+}

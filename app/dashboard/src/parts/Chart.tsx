@@ -1,0 +1,91 @@
+/**
+ * A chart over time (uPlot). The chart object lives as long as the component; new data only redraws it.
+ *
+ * Colours come from the page's CSS variables, so that light and dark need nothing here.
+ */
+import { useEffect, useRef } from 'react';
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+import { useSettings } from '../data/settings';
+import { useWords } from '../i18n/language';
+
+export interface Line { label: string; color: string; dashed?: boolean }
+export type ChartData = [number[], ...(number | null)[][]];
+
+const HEIGHT = 168;
+
+export function Chart({ label, lines, data, group, digits = 0, unit = '', onZoom }: {
+  label: string; lines: readonly Line[]; data: ChartData; group: string; digits?: number; unit?: string;
+  onZoom?: (from: number, to: number) => void;
+}) {
+  const words = useWords();
+  const { theme } = useSettings();
+  const place = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const latest = useRef({ data, onZoom });
+  latest.current = { data, onZoom };
+  const dark = useDark();
+  const shape = lines.map((line) => `${line.label} ${line.color} ${line.dashed ?? ''}`).join('|');
+
+  useEffect(() => {
+    const element = place.current;
+    if (!element) return;
+    const style = getComputedStyle(document.documentElement);
+    const color = (name: string) => style.getPropertyValue(name).trim();
+    const axis = { stroke: color('--faint'), grid: { stroke: color('--grid'), width: 1 }, ticks: { show: false }, font: `11px ${style.getPropertyValue('--font')}` };
+    const chart = new uPlot({
+      width: element.clientWidth || 300, height: HEIGHT,
+      padding: [8, 4, 0, 0],
+      legend: { show: false },
+      cursor: { sync: { key: group }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
+      scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high) * 1.08] } },
+      axes: [
+        { ...axis, size: 26, space: 70, values: (_, ticks) => ticks.map((at) => words.time(at * 1000, ticks.length > 1 && (ticks[1] as number) - (ticks[0] as number) < 60)) },
+        { ...axis, size: 42, space: 34, values: (_, ticks) => ticks.map((value) => words.number(value, digits)) },
+      ],
+      series: [{}, ...lines.map((line) => ({
+        label: line.label, stroke: color(line.color), width: 1.75, spanGaps: false, points: { show: false },
+        ...(line.dashed ? { dash: [5, 4] } : {}),
+        ...(lines.length === 1 ? { fill: `color-mix(in srgb, ${color(line.color)} 14%, transparent)` } : {}),
+      }))],
+      hooks: {
+        setSelect: [(self) => {
+          const { left, width } = self.select;
+          if (width > 8) latest.current.onZoom?.(self.posToVal(left, 'x'), self.posToVal(left + width, 'x'));
+          self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        }],
+        setCursor: [(self) => {
+          const { idx } = self.cursor;
+          const readout = element.parentElement?.querySelector('.readout');
+          if (!readout) return;
+          readout.textContent = idx == null ? '' : lines.map((line, index) => {
+            const value = self.data[index + 1]?.[idx];
+            return value == null ? '' : `${lines.length > 1 ? `${line.label} ` : ''}${words.number(value, digits)}${unit}`;
+          }).filter(Boolean).join('   ');
+        }],
+      },
+    }, latest.current.data as uPlot.AlignedData, element);
+    plot.current = chart;
+    const resize = new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height: HEIGHT }));
+    resize.observe(element);
+    return () => { resize.disconnect(); chart.destroy(); plot.current = null; };
+  }, [shape, group, words, theme, dark, digits, unit]);
+
+  useEffect(() => { plot.current?.setData(data as uPlot.AlignedData); }, [data]);
+
+  const newest = lines.map((_, index) => data[index + 1]?.findLast((value) => value !== null));
+  const summary = newest.flatMap((value, index) => (value == null ? [] : [`${lines[index]?.label ?? ''} ${words.number(value, digits)}${unit}`])).join(', ');
+  return (
+    <figure className="chart">
+      <figcaption><span>{label}</span><output className="readout" aria-hidden="true" /></figcaption>
+      <div ref={place} className="chart-place" role="img" aria-label={`${label}: ${summary}`} style={{ height: HEIGHT }} />
+    </figure>
+  );
+}
+
+function useDark(): boolean {
+  const query = matchMedia('(prefers-color-scheme: dark)');
+  const dark = useRef(query.matches);
+  dark.current = query.matches;
+  return dark.current;
+}

@@ -1,0 +1,61 @@
+/** The connection's state, always in sight: live and how far behind, or lost and since when. */
+import { useEffect, useState } from 'react';
+import { medianLatency } from '../data/latency';
+import { feedOf } from '../feed/shared';
+import { useConnection } from '../hooks/useConnection';
+import { useNow } from '../hooks/useNow';
+import { useWords, type Words } from '../i18n/language';
+
+type Tone = 'good' | 'warn' | 'bad' | 'idle';
+
+export function Connection() {
+  const words = useWords();
+  const state = useConnection();
+  const now = useNow();
+  const online = useOnline();
+  const { tone, label, detail } = describe();
+  return (
+    <div className={`connection ${tone}`} role="status" title={tone === 'good' ? explain(words) : undefined}>
+      <span className="dot" aria-hidden="true" />
+      <span className="connection-label">{label}</span>
+      {detail && <span className="connection-detail" aria-hidden="true">{detail}</span>}
+      {state.status === 'reconnecting' && online && (
+        <button type="button" className="link" onClick={() => feedOf().retry()}>{words.t('connection.retry')}</button>
+      )}
+    </div>
+  );
+
+  function describe(): { tone: Tone; label: string; detail: string } {
+    const { t, span } = words;
+    const since = t('connection.since', { time: span(Math.max(1000, now - state.since)) });
+    if (!online) return { tone: 'bad', label: t('connection.offline'), detail: since };
+    // A page that asks for more reopens its connection; that takes milliseconds and is no news.
+    if (state.status === 'connecting' && now - state.since < 2000) return { tone: 'idle', label: t('connection.live'), detail: '' };
+    if (state.status === 'reconnecting') {
+      const left = Math.max(1000, (state.retryAt ?? now) - now);
+      return { tone: 'bad', label: t('connection.reconnecting'), detail: `${since}, ${t('connection.next', { time: span(left) })}` };
+    }
+    if (state.status !== 'live') return { tone: 'warn', label: t(`connection.${state.status}`), detail: '' };
+    if (state.error === 'database_unavailable') return { tone: 'bad', label: t('connection.database'), detail: '' };
+    const latency = medianLatency();
+    const behind = latency && latency.last > 3000;
+    if (behind) return { tone: 'warn', label: t('connection.live'), detail: t('connection.behind', { time: span(latency.last) }) };
+    return { tone: 'good', label: t('connection.live'), detail: latency ? span(latency.median) : '' };
+  }
+}
+
+function explain({ t, span }: Words): string | undefined {
+  const latency = medianLatency();
+  return latency ? t('connection.explain', { time: span(latency.median) }) : undefined;
+}
+
+function useOnline(): boolean {
+  const [online, setOnline] = useState(navigator.onLine);
+  useEffect(() => {
+    const look = () => setOnline(navigator.onLine);
+    addEventListener('online', look);
+    addEventListener('offline', look);
+    return () => { removeEventListener('online', look); removeEventListener('offline', look); };
+  }, []);
+  return online;
+}

@@ -1,0 +1,28 @@
+/** What an operator sees before the first camera counts: how to make one count. */
+import { useState } from 'react';
+import { useWords } from '../i18n/language';
+import { Empty } from './Panel';
+
+const SQL = `insert into sessions (session_name, input_source)
+values ('Main door', 'rtsp://camera-1') returning id;
+insert into people_movements (session_id, person_id, movement_direction)
+select id, 1, 'in' from sessions order by created_at desc limit 1;`;
+
+export function FirstSteps() {
+  const { t } = useWords();
+  const [open, setOpen] = useState(false);
+  return (
+    <Empty icon="sessions">
+      <h1>{t('dashboard.emptyTitle')}</h1>
+      <p>{t('dashboard.emptyText')}</p>
+      {!open && <button type="button" className="primary" onClick={() => setOpen(true)}>{t('dashboard.demo')}</button>}
+      {open && (
+        <div className="first-steps">
+          <p>{t('dashboard.demoSimulate')}</p><pre>./run flask simulate --sessions 4 --rate 20</pre>
+          <p>{t('dashboard.demoReplay')}</p><pre>./run flask replay CalIt2.data --speed 3600</pre>
+          <p>{t('dashboard.demoSql')}</p><pre>{SQL}</pre>
+        </div>
+      )}
+    </Empty>
+  );
+}

@@ -1,0 +1,50 @@
+/** A titled region of a page, and what stands in it while there is nothing to show. */
+import type { ReactNode } from 'react';
+import { useWords } from '../i18n/language';
+import { Icon, type IconName } from './Icon';
+
+export function Panel({ title, side, className = '', children }: { title: string; side?: ReactNode; className?: string; children: ReactNode }) {
+  return (
+    <section className={`panel ${className}`} aria-label={title}>
+      <header className="panel-head"><h2>{title}</h2>{side}</header>
+      {children}
+    </section>
+  );
+}
+
+export function Empty({ icon, children }: { icon: IconName; children: ReactNode }) {
+  return <div className="empty"><Icon name={icon} /><div>{children}</div></div>;
+}
+
+/** Grey bars in the shape of what will come. */
+export function Loading({ lines = 4 }: { lines?: number }) {
+  const { t } = useWords();
+  return (
+    <div className="skeleton" role="status" aria-label={t('common.loading')}>
+      {Array.from({ length: lines }, (_, line) => <span key={line} />)}
+    </div>
+  );
+}
+
+export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
+  const { t } = useWords();
+  return (
+    <div className="failed" role="alert">
+      <span>{t('common.unreachable')} <small>{error.message}</small></span>
+      {retry && <button type="button" onClick={retry}>{t('common.retry')}</button>}
+    </div>
+  );
+}
+
+/** A choice of a few, one of them taken. */
+export function Choice<V extends string>({ label, value, options, onChange }: {
+  label: string; value: V; options: readonly { value: V; text: string }[]; onChange: (value: V) => void;
+}) {
+  return (
+    <div className="choice" role="group" aria-label={label}>
+      {options.map((option) => (
+        <button key={option.value} type="button" aria-pressed={option.value === value} onClick={() => onChange(option.value)}>{option.text}</button>
+      ))}
+    </div>
+  );
+}

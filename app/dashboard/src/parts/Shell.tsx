@@ -1,0 +1,63 @@
+/** The frame around every page: where one is, where one can go, and whether what one sees is true. */
+import type { ReactNode } from 'react';
+import { changeSettings, useSettings, type Theme } from '../data/settings';
+import { useAlertsSSE } from '../hooks/useRows';
+import { useNow } from '../hooks/useNow';
+import { setLanguage, useWords } from '../i18n/language';
+import { follow } from '../router';
+import { Connection } from './Connection';
+import { Icon, type IconName } from './Icon';
+import { Toasts } from './Toasts';
+
+export type PageName = 'dashboard' | 'live' | 'sessions' | 'alerts' | 'system';
+
+const PAGES: readonly { name: PageName; path: string }[] = [
+  { name: 'dashboard', path: '/' },
+  { name: 'live', path: '/live' },
+  { name: 'sessions', path: '/sessions' },
+  { name: 'alerts', path: '/alerts' },
+  { name: 'system', path: '/system' },
+];
+const NEXT_THEME: Readonly<Record<Theme, Theme>> = { system: 'light', light: 'dark', dark: 'system' };
+const THEME_ICON: Readonly<Record<Theme, IconName>> = { system: 'auto', light: 'sun', dark: 'moon' };
+
+export function Shell({ page, children }: { page: PageName | null; children: ReactNode }) {
+  const { t, language, time } = useWords();
+  const { theme } = useSettings();
+  const { alerts } = useAlertsSSE(null, false);
+  const now = useNow();
+  return (
+    <div className="shell">
+      <a className="skip" href="#content">{t('app.skip')}</a>
+      <header className="topbar">
+        <a className="brand" href="/" onClick={follow} aria-label={t('app.name')}><Mark /><span>{t('app.name')}</span></a>
+        <Connection />
+        <time className="clock">{time(now, true)}</time>
+        <button type="button" className="icon-button" title={t(`theme.${theme}`)} aria-label={t(`theme.${theme}`)}
+          onClick={() => changeSettings({ theme: NEXT_THEME[theme] })}><Icon name={THEME_ICON[theme]} /></button>
+        <button type="button" className="icon-button" lang={language === 'en' ? 'vi' : 'en'}
+          title={t('language.switch')} aria-label={t('language.switch')}
+          onClick={() => setLanguage(language === 'en' ? 'vi' : 'en')}>{language === 'en' ? 'VI' : 'EN'}</button>
+      </header>
+      <nav className="nav" aria-label={t('nav.label')}>
+        {PAGES.map(({ name, path }) => (
+          <a key={name} href={path} onClick={follow} aria-current={page === name ? 'page' : undefined}>
+            <Icon name={name} /><span>{t(`nav.${name}`)}</span>
+            {name === 'alerts' && alerts.length > 0 && <span className="count">{alerts.length}</span>}
+          </a>
+        ))}
+      </nav>
+      <main id="content" className="content" tabIndex={-1}>{children}</main>
+      <Toasts />
+    </div>
+  );
+}
+
+function Mark() {
+  return (
+    <svg className="mark" viewBox="0 0 32 32" aria-hidden="true">
+      <path className="mark-in" d="M4 11h14M13 6l5 5-5 5" />
+      <path className="mark-out" d="M28 21H14M19 16l-5 5 5 5" />
+    </svg>
+  );
+}

@@ -1,0 +1,24 @@
+/** Toasts in a corner, read out by screen readers. */
+import { useSyncExternalStore } from 'react';
+import { dismiss, toastStore } from '../data/toasts';
+import { useWords } from '../i18n/language';
+import { follow } from '../router';
+import { Icon } from './Icon';
+
+export function Toasts() {
+  const { t } = useWords();
+  const toasts = useSyncExternalStore(toastStore.subscribe, toastStore.get);
+  return (
+    <div className="toasts" role="log" aria-live="assertive">
+      {toasts.map(({ id, kind, title, text, href }) => (
+        <div key={id} className={`toast ${kind}`}>
+          <div>
+            {title && <strong>{title}</strong>}
+            {href ? <a href={href} onClick={follow}>{text}</a> : <span>{text}</span>}
+          </div>
+          <button type="button" className="icon-button" aria-label={t('common.close')} onClick={() => dismiss(id)}><Icon name="close" /></button>
+        </div>
+      ))}
+    </div>
+  );
+}

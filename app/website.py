@@ -1,0 +1,90 @@
+"""Website: the built dashboard, as pages and files.
+
+Invariant: a name below /assets contains the hash of its content, so it may be kept for ever; the page that names them
+is asked for anew each time, and costs a 304. Client-side routes answer with the page, unknown addresses with 404.
+"""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from mimetypes import guess_type
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, request
+
+_BUILT = Path(__file__).resolve().parent / "static" / "dashboard"
+# The browser refuses whatever is not ours: no inline script, no other host, no frame around us. Charts and bars set
+# style attributes, hence the exception for those alone.
+_POLICY = (
+    "default-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_FOR_EVER = "public, max-age=31536000, immutable"
+_ASK_FIRST = "no-cache"
+
+pages = Blueprint("website", __name__)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file, read once: the built dashboard does not change while a worker lives."""
+
+    body: bytes
+    packed: bytes
+    kind: str
+    tag: str
+
+
+@pages.get("/")
+@pages.get("/live")
+@pages.get("/sessions")
+@pages.get("/sessions/<uuid:session_id>")
+@pages.get("/alerts")
+@pages.get("/system")
+def page(session_id: object = None) -> Response:
+    """The one page; what it shows is decided in the browser, by the address."""
+    response = _send("index.html", _ASK_FIRST)
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+@pages.get("/favicon.svg")
+def icon() -> Response:
+    return _send("favicon.svg", "public, max-age=86400")
+
+
+@pages.get("/assets/<name>")
+def asset(name: str) -> Response:
+    return _send(f"assets/{name}", _FOR_EVER)
+
+
+def _send(path: str, caching: str) -> Response:
+    file = _read(path)
+    if file is None:
+        abort(404)
+    packed = "gzip" in request.accept_encodings
+    response = Response(file.packed if packed else file.body, content_type=file.kind)
+    if packed:
+        response.headers["Content-Encoding"] = "gzip"
+    response.headers["Cache-Control"] = caching
+    response.headers["Vary"] = "Accept-Encoding"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.set_etag(f"{file.tag}{'-gzip' if packed else ''}")
+    return response.make_conditional(request)
+
+
+@cache
+def _read(path: str) -> _File | None:
+    # The routes let no slash into a name, so it cannot leave the folder.
+    place = _BUILT / path
+    if not place.is_file():
+        return None
+    body = place.read_bytes()
+    kind = guess_type(place.name)[0] or "application/octet-stream"
+    if kind.startswith("text/"):
+        kind += "; charset=utf-8"
+    return _File(body, gzip.compress(body, 9, mtime=0), kind, sha256(body).hexdigest()[:16])
