@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -268,6 +268,9 @@ class Server:
             log.error("The embedded PostgreSQL does not stop after %s.", by.name)
         if self._process:
             self._process.wait(_STOP_SECONDS)
+        if self._socket_folder() != self._home.resolve():
+            with suppress(OSError):  # what else is in it is not ours to judge
+                self._socket_folder().rmdir()
 
     def _answers(self) -> bool:
         """Whether a live process listens on our socket; it need not be ready yet."""
