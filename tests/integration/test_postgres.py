@@ -157,6 +157,7 @@ def test_a_path_too_long_for_a_socket_works(data_dir):
     server.start()
     assert ask(server.url(), "select 1") == 1
     server.stop()
+    assert not server._socket_folder().exists()
 
 
 def test_a_socket_folder_that_another_user_made_first_is_refused(data_dir):
