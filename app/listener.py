@@ -61,7 +61,7 @@ class Listener:
         self._connect = connect
         self._audience = audience
         self._check_seconds = check_seconds
-        self._greenlet: gevent.Greenlet | None = None
+        self._greenlet: gevent.Greenlet[[], None] | None = None
         self._stopping = Event()
         self._unannounced: set[int] = set()
 

@@ -161,7 +161,7 @@ class Pruner:
         self._most_bytes = most_bytes
         self._interval_seconds = interval_seconds
         self._stopping = Event()
-        self._greenlet: gevent.Greenlet | None = None
+        self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:
         """Prune from now on, until ``stop``."""
