@@ -77,7 +77,7 @@ def test_who_leaves_last_stops_it(server):
     server.stop()
     assert ask(other.url(), "select 1") == 1
     other.stop()
-    server._process.wait(20)  # it was our child
+    server.cluster.process.wait(20)  # it was our child
     assert is_gone(pid)
 
 
@@ -105,11 +105,11 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_killed_server_is_started_again_at_once_by_a_start(server):
     server.start()
     os.kill(postmaster(server.data_dir), signal.SIGKILL)  # and it stays a zombie of ours
-    until(lambda: not server._answers())
+    until(lambda: not server.cluster.answers())
     other = Server(server.data_dir)
     other.start()
     assert ask(other.url(), "select 1") == 1
-    server._process.wait(0)
+    server.cluster.process.wait(0)
     server.stop()
     other.stop()
 
@@ -148,7 +148,7 @@ def test_starts_at_the_same_time_make_one_server(data_dir):
     assert len({ask(server.url(), "select pg_postmaster_start_time()") for server in servers}) == 1
     for server in servers:
         server.stop()
-    for process in filter(None, (server._process for server in servers)):
+    for process in filter(None, (server.cluster.process for server in servers)):
         process.wait(20)  # our child, though not always ours to stop
 
 
@@ -157,12 +157,12 @@ def test_a_path_too_long_for_a_socket_works(data_dir):
     server.start()
     assert ask(server.url(), "select 1") == 1
     server.stop()
-    assert not server._socket_folder().exists()
+    assert not server.cluster.socket_folder().exists()
 
 
 def test_a_socket_folder_that_another_user_made_first_is_refused(data_dir):
     server = Server(data_dir / ("long" * 20) / ("path" * 20))
-    folder = server._socket_folder()
+    folder = server.cluster.socket_folder()
     folder.mkdir(mode=0o777)
     try:
         with pytest.raises(PostgresError, match="not a private folder"):
@@ -188,7 +188,7 @@ def test_a_watched_server_that_is_killed_comes_back(server):
     server.start()
     server.watch()
     os.kill(postmaster(server.data_dir), signal.SIGKILL)
-    until(lambda: not server._answers())
+    until(lambda: not server.cluster.answers())
     assert ask_until_answered(server.url()) == 1
 
 
@@ -231,6 +231,6 @@ def test_a_probe_needs_no_answer_from_a_busy_server(server):
     server.start()
     os.kill(postmaster(server.data_dir), signal.SIGSTOP)
     try:
-        assert server._answers()
+        assert server.cluster.answers()
     finally:
         os.kill(postmaster(server.data_dir), signal.SIGCONT)
