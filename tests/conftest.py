@@ -75,9 +75,9 @@ def data_dir():
 @pytest.fixture(scope="session")
 def template(server_url):
     """The name of a migrated database that nobody is connected to."""
-    owner = "feed" if "postgres@" in server_url and not os.environ.get("TEST_DATABASE_URL") else "current_user"
-    _execute(server_url, f"create database {_TEMPLATE} owner {owner}")
-    migrate(_with_database(server_url, _TEMPLATE, None if owner == "current_user" else owner))
+    owner = None if os.environ.get("TEST_DATABASE_URL") else "feed"
+    _execute(server_url, f"create database {_TEMPLATE}" + (f" owner {owner}" if owner else ""))
+    migrate(_with_database(server_url, _TEMPLATE, owner))
     yield _TEMPLATE
     _execute(server_url, f"drop database {_TEMPLATE} with (force)")
 
