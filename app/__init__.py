@@ -16,7 +16,7 @@ _QUEUE_BYTES = 1024 * 1024
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """The WSGI application, with its parts in ``extensions``: config, hub, listener, change_log."""
+    """The WSGI application, with its parts in ``extensions``: config, hub, listener, pruner, change_log."""
     # Deliberate: gunicorn's arbiter imports this package for its settings, forks, and only then does gevent patch.
     # What needs the patches is imported in the worker; so HUP brings new code, too.
     from app import cli, models
@@ -27,6 +27,7 @@ def create_app(config: Config | None = None) -> Flask:
     from app.hub import Hub
     from app.listener import Listener
     from app.postgres import database_url
+    from app.retention import Pruner
     from app.website import pages
 
     config = config or Config.from_environ(os.environ)
@@ -44,7 +45,12 @@ def create_app(config: Config | None = None) -> Flask:
         hub,
         check_seconds=config.listener_check_seconds,
     )
-    app.extensions.update(config=config, hub=hub, listener=listener, change_log=ChangeLog(url))
+    pruner = Pruner(
+        partial(connect, url, application_name="people-feed pruner"),
+        hours=config.retention_hours,
+        most_bytes=config.retention_bytes,
+    )
+    app.extensions.update(config=config, hub=hub, listener=listener, pruner=pruner, change_log=ChangeLog(url))
     models.register(app, url)
     register(app)
     app.register_blueprint(pages)

@@ -35,6 +35,10 @@ _TABLES: dict[Topic, str] = {
 }
 _TOPIC_OF_TABLE = {table: topic for topic, table in _TABLES.items()}
 
+# Changes of a whole table: they concern every subscriber of its topic, and after the first two it has to start anew.
+_RESETS = ("TRUNCATE", "RESET")
+_TABLE_WIDE = (*_RESETS, "TEST")
+
 # Rows in one read: about 120 kB of ordinary changes, and 20 MB of the largest that cameras write.
 BATCH = 200
 # Ids that one read may look through for a narrow filter: some milliseconds of index scan.
@@ -43,7 +47,7 @@ _WINDOW = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row's INSERT, UPDATE or DELETE (or a table's TRUNCATE, or a TEST) as recorded in the log.
+    """One row's INSERT, UPDATE or DELETE (or a table's TRUNCATE, RESET or TEST) as recorded in the log.
 
     ``session_ids`` and ``resolved`` hold what the row says now and what it said before, since a filter matches
     if either does. ``frame`` is what every client of this worker gets, encoded once.
@@ -56,6 +60,11 @@ class Change:
     resolved: tuple[bool, ...]
     timestamp: float
     frame: bytes
+
+    @property
+    def is_table_wide(self) -> bool:
+        """Whether it concerns every subscriber of its topic, whatever else the filter says."""
+        return self.action in _TABLE_WIDE
 
     @classmethod
     def from_payload(cls, payload: str) -> Change | None:
@@ -88,7 +97,7 @@ class Change:
             resolved=tuple(row["is_resolved"] for row in rows if "is_resolved" in row),
             timestamp=timestamp,
             frame=connection_frame([topic], cursor, "reset", timestamp)
-            if action == "TRUNCATE"
+            if action in _RESETS
             else change_frame(cursor, payload, timestamp),
         )
 
@@ -102,10 +111,10 @@ class Filter:
     resolved: bool | None = None
 
     def matches(self, change: Change) -> bool:
-        """Whether the new or the old row matches. TRUNCATE and TEST concern every subscriber of their topic."""
+        """Whether the new or the old row matches, or the whole table is concerned."""
         if change.topic not in self.topics:
             return False
-        if change.action in ("TRUNCATE", "TEST"):
+        if change.is_table_wide:
             return True
         if self.session_id is not None and self.session_id not in change.session_ids:
             return False
@@ -154,7 +163,7 @@ def read_after(connection: Connection, after: int, upto: int, wanted: Filter) ->
         if wanted.session_id is None
         else (
             " and (session_id = %(session)s::uuid or old_session_id = %(session)s::uuid"
-            " or action in ('TRUNCATE', 'TEST'))"
+            " or action = any(%(table_wide)s))"
         )
     )
     with connection.cursor() as cursor:
@@ -166,6 +175,7 @@ def read_after(connection: Connection, after: int, upto: int, wanted: Filter) ->
                 "upto": upto,
                 "tables": [_TABLES[topic] for topic in wanted.topics],
                 "session": wanted.session_id,
+                "table_wide": list(_TABLE_WIDE),
                 "limit": BATCH,
             },
         )

@@ -216,7 +216,7 @@ class Hub:
                 gevent.sleep(0)
 
     def _concerned(self, change: Change) -> Iterator[Filter]:
-        if change.action in ("TRUNCATE", "TEST"):
+        if change.is_table_wide:
             yield from (wanted for wanted in self._groups if wanted.matches(change))
             return
         for session_id in (None, *change.session_ids):

@@ -103,6 +103,10 @@ class Listener:
         with gevent.Timeout(self._check_seconds, TimeoutError("LISTEN had no answer")), connection.cursor() as cursor:
             for channel in CHANNELS:
                 cursor.execute(f"listen {channel}")
+            cursor.execute("select settle_change_log()")
+            [[has_begun_anew]] = cursor.fetchall()
+        if has_begun_anew:
+            log.error("this database is a copy or was restored: its change log begins anew and all streams are reset")
         # Only now is nothing missed that commits while we read where the log stands.
         self._find_place(connection)
         self._audience.set_available(True)

@@ -206,14 +206,17 @@ class Replay:
                     execute_values(
                         cursor,
                         "insert into people_movements (session_id, person_id, movement_direction, movement_time)"
-                        " values %s", movements, page_size=_ROWS_PER_TRANSACTION,
+                        " values %s",
+                        movements,
+                        page_size=_ROWS_PER_TRANSACTION,
                     )
                 if metrics:
                     execute_values(
                         cursor,
                         "insert into realtime_metrics (session_id, timestamp, current_people_count,"
                         " people_entered_last_minute, people_exited_last_minute, detection_status) values %s",
-                        metrics, page_size=_ROWS_PER_TRANSACTION,
+                        metrics,
+                        page_size=_ROWS_PER_TRANSACTION,
                     )
         finally:
             if not self._connection.closed:
@@ -248,8 +251,14 @@ def show_progress(done: Iterator[int], total: int, unit: str) -> None:
 
 @click.command("replay")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--speed", type=click.FloatRange(min=0, max=1e9), default=60.0, show_default=True, metavar="N",
-              help="Seconds of the file per second: 3600 plays an hour per second, 0 as fast as it goes.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, max=1e9),
+    default=60.0,
+    show_default=True,
+    metavar="N",
+    help="Seconds of the file per second: 3600 plays an hour per second, 0 as fast as it goes.",
+)
 def replay(file: Path, speed: float) -> None:
     """Write the people counts of FILE (CalIt2 format) as a live camera would."""
     try:

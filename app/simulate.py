@@ -47,12 +47,18 @@ class Camera:
         self.session_id = self._insert(
             "insert into sessions (session_name, input_source, fps, resolution_width, resolution_height)"
             " values (%s, %s, %s, %s, %s) returning id",
-            name, f"simulated://{name.lower().replace(' ', '-')}", _FPS, _WIDTH, _HEIGHT,
+            name,
+            f"simulated://{name.lower().replace(' ', '-')}",
+            _FPS,
+            _WIDTH,
+            _HEIGHT,
         )
         self._threshold_id = self._insert(
             "insert into alert_thresholds (session_id, threshold_name, threshold_value, alert_message)"
             " values (%s, 'crowd', %s, %s) returning id",
-            self.session_id, _CROWD, f"More than {_CROWD} people inside",
+            self.session_id,
+            _CROWD,
+            f"More than {_CROWD} people inside",
         )
 
     def see_person(self, seconds: float) -> None:
@@ -69,9 +75,17 @@ class Camera:
             "insert into people_movements (session_id, person_id, movement_direction, centroid_x, centroid_y,"
             " bounding_box_x1, bounding_box_y1, bounding_box_x2, bounding_box_y2, confidence_score, frame_number)"
             " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            self.session_id, self._person_id, direction, round(x, 1), round(y, 1), round(x - width / 2, 1),
-            round(y - height / 2, 1), round(x + width / 2, 1), round(y + height / 2, 1),
-            round(min(0.99, self._random.gauss(0.82, 0.08)), 3), int(seconds * _FPS),
+            self.session_id,
+            self._person_id,
+            direction,
+            round(x, 1),
+            round(y, 1),
+            round(x - width / 2, 1),
+            round(y - height / 2, 1),
+            round(x + width / 2, 1),
+            round(y + height / 2, 1),
+            round(min(0.99, self._random.gauss(0.82, 0.08)), 3),
+            int(seconds * _FPS),
         )
         self._check_threshold()
 
@@ -85,10 +99,15 @@ class Camera:
             "insert into realtime_metrics (session_id, current_people_count, people_entered_last_minute,"
             " people_exited_last_minute, detection_status, fps_current, cpu_usage_percentage, memory_usage_mb,"
             " processing_latency_ms) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            self.session_id, self.inside, entered, len(self._recent) - entered,
+            self.session_id,
+            self.inside,
+            entered,
+            len(self._recent) - entered,
             "tracking" if is_busy else "detecting" if self.inside else "waiting",
-            round(self._random.gauss(_FPS, 0.4), 2), round(min(100, 25 + abs(self._random.gauss(0, 8))), 1),
-            round(420 + self._random.uniform(-5, 5), 1), round(18 + abs(self._random.gauss(0, 4)), 2),
+            round(self._random.gauss(_FPS, 0.4), 2),
+            round(min(100, 25 + abs(self._random.gauss(0, 8))), 1),
+            round(420 + self._random.uniform(-5, 5), 1),
+            round(18 + abs(self._random.gauss(0, 4)), 2),
         )
 
     def complete(self, seconds: float) -> None:
@@ -97,7 +116,10 @@ class Camera:
             self._resolve()
         self._execute(
             "update sessions set status = 'completed', end_time = clock_timestamp(), duration_seconds = %s,"
-            " total_frames = %s where id = %s", round(seconds, 3), int(seconds * _FPS), self.session_id,
+            " total_frames = %s where id = %s",
+            round(seconds, 3),
+            int(seconds * _FPS),
+            self.session_id,
         )
 
     def _direction(self, seconds: float) -> str:
@@ -111,7 +133,11 @@ class Camera:
             self._alert_id = self._insert(
                 "insert into alert_logs (session_id, threshold_id, alert_type, alert_message, current_value,"
                 " threshold_value) values (%s, %s, 'crowd', %s, %s, %s) returning id",
-                self.session_id, self._threshold_id, f"More than {_CROWD} people inside", self.inside, _CROWD,
+                self.session_id,
+                self._threshold_id,
+                f"More than {_CROWD} people inside",
+                self.inside,
+                _CROWD,
             )
         elif self._alert_id is not None and self.inside < _CROWD - 2:  # a little below, so that it does not flicker
             self._resolve()
@@ -166,8 +192,13 @@ def run(connection: Connection, sessions: int, rate: float, seed: int, stop: Sto
 
 @click.command("simulate")
 @click.option("--sessions", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many cameras.")
-@click.option("--rate", type=click.FloatRange(0, 100_000, min_open=True), default=2.0, show_default=True,
-              help="Movements per second, of all cameras together.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 100_000, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Movements per second, of all cameras together.",
+)
 @click.option("--seed", type=int, default=None, help="The same number sees the same people.")
 def simulate(sessions: int, rate: float, seed: int | None) -> None:
     """Write plausible traffic of some cameras, until stopped."""

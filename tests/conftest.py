@@ -87,6 +87,8 @@ def admin_url(server_url, template):
     """A superuser's URL of this test's database."""
     name = f"feed_{os.getpid()}_{next(_numbers)}"
     _execute(server_url, f"create database {name} template {template}")
+    # A copy is not a restored backup here.
+    _execute(_with_database(server_url, name), "update change_log_home set place = change_log_place()")
     yield _with_database(server_url, name)
     _execute(server_url, f"drop database {name} with (force)")
 

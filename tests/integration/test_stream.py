@@ -307,3 +307,27 @@ def test_http_1_0_gets_the_stream_without_chunks(server, sql):
         assert lines[0] == b"\n"
         assert lines[1].startswith(b"id: ")
         assert json.loads(lines[2].removeprefix(b"data: "))["type"] == "data"
+
+
+def test_a_restored_database_begins_its_log_anew_beyond_all_old_cursors(gunicorn, sql):
+    new_movements(sql, new_session(sql), 5)
+    [*_, old] = log_ids(sql)
+    sql.execute("update change_log_home set place = 'where the backup was made'")
+    server = gunicorn()
+    wait_until_ready(server)
+    new_movements(sql, new_session(sql), 5)
+    with open_stream(server.url, "/api/sse", old) as stream:
+        assert stream.place["status"] == "reset"
+        assert stream.last_event_id > old + 1_000_000_000
+    assert server.log.count("begins anew") == 1
+
+
+def test_streams_that_are_open_while_the_log_begins_anew_hear_reset(gunicorn, sql, database_url):
+    first = gunicorn()
+    wait_until_ready(first)
+    with open_stream(first.url, "/api/sse/movements") as stream:
+        sql.execute("update change_log_home set place = 'elsewhere'")
+        wait_until_ready(gunicorn())
+        assert stream.next_of("connection")["data"]["status"] == "reset"
+        new_movements(sql, new_session(sql), 1)
+        assert stream.changes(1)[0]["id"] == log_ids(sql)[-1]
