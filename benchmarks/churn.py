@@ -45,7 +45,8 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="churn-", dir="/tmp"))
     folder.chmod(0o755)
     server = Server(folder / "data")
-    gunicorn = Gunicorn(folder / "log", DATA_DIR=folder / "data", WEB_CONCURRENCY=1, STUCK_SECONDS=10, RING_BYTES=1_000_000)
+    settings = {"DATA_DIR": folder / "data", "WEB_CONCURRENCY": 1, "STUCK_SECONDS": 10, "RING_BYTES": 1_000_000}
+    gunicorn = Gunicorn(folder / "log", **settings)
     try:
         gunicorn.wait_until_listening()
         _churn(gunicorn, server.url(), random.Random(options.seed), options.minutes * 60)

@@ -25,7 +25,10 @@ def test_every_setting_is_documented(name, setting):
     assert f"`{setting}`" in doc(name)
 
 
-@pytest.mark.parametrize("word", [*TOPICS, "live", "resumed", "reset", "connection", "heartbeat", "database_unavailable"])
+WORDS = [*TOPICS, "live", "resumed", "reset", "connection", "heartbeat", "database_unavailable"]
+
+
+@pytest.mark.parametrize("word", WORDS)
 def test_the_protocol_explains_every_word_of_the_wire(word):
     assert re.search(rf"[`/,]{word}[`,]", doc("docs/protocol.md"))
 
