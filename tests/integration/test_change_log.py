@@ -51,8 +51,10 @@ def newest(connection):
 
 
 def payloads(connection, after=0):
-    return [json.loads(payload) for (payload,) in
-            run(connection, "select payload from change_log where id > %s order by id", (after,))]
+    return [
+        json.loads(payload)
+        for (payload,) in run(connection, "select payload from change_log where id > %s order by id", (after,))
+    ]
 
 
 def listening(connection):
@@ -71,17 +73,28 @@ def heard(connection):
 
 
 def add_movement(connection, session_id, direction="in"):
-    run(connection, "insert into people_movements (session_id, person_id, movement_direction) values (%s, 1, %s)",
-        (session_id, direction))
+    run(
+        connection,
+        "insert into people_movements (session_id, person_id, movement_direction) values (%s, 1, %s)",
+        (session_id, direction),
+    )
 
 
 # What is recorded
 
+
 def test_the_four_triggers_have_their_names(writer):
-    names = run(writer(), "select distinct trigger_name, event_object_table from information_schema.triggers"
-                          " where trigger_name like '%change_trigger' order by 1")
-    assert names == [("alert_change_trigger", "alert_logs"), ("metrics_change_trigger", "realtime_metrics"),
-                     ("movement_change_trigger", "people_movements"), ("session_change_trigger", "sessions")]
+    names = run(
+        writer(),
+        "select distinct trigger_name, event_object_table from information_schema.triggers"
+        " where trigger_name like '%change_trigger' order by 1",
+    )
+    assert names == [
+        ("alert_change_trigger", "alert_logs"),
+        ("metrics_change_trigger", "realtime_metrics"),
+        ("movement_change_trigger", "people_movements"),
+        ("session_change_trigger", "sessions"),
+    ]
 
 
 def test_the_announced_payload_is_the_logged_one_and_holds_the_row(session, writer):
@@ -113,7 +126,9 @@ def test_deleting_a_session_records_the_children_that_go_with_it(session):
     start = newest(connection)
     run(connection, "delete from sessions")
     assert sorted(log(connection, start)) == [
-        ("alert_logs", "DELETE"), ("people_movements", "DELETE"), ("realtime_metrics", "DELETE"),
+        ("alert_logs", "DELETE"),
+        ("people_movements", "DELETE"),
+        ("realtime_metrics", "DELETE"),
         ("sessions", "DELETE"),
     ]
 
@@ -152,8 +167,9 @@ def test_truncate_is_recorded_for_every_table_that_it_empties(session):
     add_movement(connection, session_id)
     start = newest(connection)
     run(connection, "truncate sessions cascade")
-    assert sorted(log(connection, start)) == [(table, "TRUNCATE") for table in
-                                              ("alert_logs", "people_movements", "realtime_metrics", "sessions")]
+    assert sorted(log(connection, start)) == [
+        (table, "TRUNCATE") for table in ("alert_logs", "people_movements", "realtime_metrics", "sessions")
+    ]
 
 
 def test_test_sse_triggers_reaches_every_channel_and_touches_no_row(writer, admin_url):
@@ -163,16 +179,20 @@ def test_test_sse_triggers_reaches_every_channel_and_touches_no_row(writer, admi
     assert sorted(channel for channel, _ in announced) == sorted(CHANNELS)
     assert {json.loads(payload)["action"] for _, payload in announced} == {"TEST"}
     assert {json.dumps(json.loads(payload)["data"]) for _, payload in announced} == {'{"test": true}'}
-    assert log(listener) == [(table, "TEST") for table in
-                             ("sessions", "people_movements", "alert_logs", "realtime_metrics")]
+    assert log(listener) == [
+        (table, "TEST") for table in ("sessions", "people_movements", "alert_logs", "realtime_metrics")
+    ]
 
 
 def test_statements_sent_as_one_text_are_recorded_in_their_order(writer):
     connection = writer()
-    run(connection, """
+    run(
+        connection,
+        """
         begin; insert into sessions (id, session_name) values ('00000000-0000-0000-0000-000000000001', 'psql');
         update sessions set fps = 25; commit; delete from sessions
-    """)
+    """,
+    )
     assert [action for _, action in log(connection)] == ["INSERT", "UPDATE", "DELETE"]
 
 
@@ -190,14 +210,18 @@ def test_every_way_to_commit_records_everything_and_leaves_nothing_pending(sessi
 
 def test_a_procedure_that_commits_in_the_middle_records_each_part(writer, admin_url):
     connection = writer(admin_url)
-    run(connection, """create procedure two_parts() language plpgsql as $$ begin
+    run(
+        connection,
+        """create procedure two_parts() language plpgsql as $$ begin
         insert into sessions (session_name) values ('first'); commit;
-        insert into sessions (session_name) values ('second'); end $$""")
+        insert into sessions (session_name) values ('second'); end $$""",
+    )
     run(connection, "call two_parts()")
     assert [change["data"]["session_name"] for change in payloads(connection)] == ["first", "second"]
 
 
 # Rollback
+
 
 def test_what_is_rolled_back_is_not_recorded_and_the_rest_of_it_is(session):
     connection, session_id = session
@@ -231,6 +255,7 @@ def test_a_savepoint_after_set_constraints_immediate_rolls_back_what_was_postpon
 
 # Sizes
 
+
 def _bytes_of_payload(connection, name):
     run(connection, "insert into sessions (session_name) values (%s)", (name,))
     return run(connection, "select octet_length(payload) from change_log order by id desc limit 1")[0][0]
@@ -258,8 +283,11 @@ def test_a_payload_of_7999_bytes_is_announced_whole_and_one_of_8000_as_a_referen
 def test_a_row_of_100_kilobytes_is_logged_whole_and_announced_as_a_reference(session, writer):
     connection, session_id = session
     listener = listening(writer())
-    run(connection, "insert into alert_logs (session_id, alert_type, alert_message) values (%s, 'long', %s)",
-        (session_id, "\N{ELEPHANT}" * 25_000))
+    run(
+        connection,
+        "insert into alert_logs (session_id, alert_type, alert_message) values (%s, 'long', %s)",
+        (session_id, "\N{ELEPHANT}" * 25_000),
+    )
     [(_, announced)] = heard(listener)
     assert "data" not in json.loads(announced)
     assert len(payloads(connection)[-1]["data"]["alert_message"]) == 25_000
@@ -268,11 +296,19 @@ def test_a_row_of_100_kilobytes_is_logged_whole_and_announced_as_a_reference(ses
 def test_a_statement_of_100_000_rows_is_recorded_in_full_with_a_doorbell(session, writer):
     connection, session_id = session
     listener, start = listening(writer()), newest(connection)
-    run(connection, "insert into people_movements (session_id, person_id, movement_direction)"
-                    " select %s, n, 'in' from generate_series(1, 100000) n", (session_id,))
-    [(rows, first, last, persons)] = run(connection, """
+    run(
+        connection,
+        "insert into people_movements (session_id, person_id, movement_direction)"
+        " select %s, n, 'in' from generate_series(1, 100000) n",
+        (session_id,),
+    )
+    [(rows, first, last, persons)] = run(
+        connection,
+        """
         select count(*), min(id), max(id), count(distinct payload::json->'data'->>'person_id')
-        from change_log where id > %s""", (start,))
+        from change_log where id > %s""",
+        (start,),
+    )
     assert (rows, last - first, persons) == (100_000, 99_999, 100_000)
     announced = [json.loads(payload) for _, payload in heard(listener)]
     assert [change["id"] for change in announced] == list(range(first, first + 25))
@@ -286,23 +322,34 @@ def test_a_long_text_of_many_rows_after_set_constraints_immediate_takes_no_longe
     run(connection, "begin")
     run(connection, "set constraints all immediate")
     with connection.cursor() as cursor:
-        execute_values(cursor, "insert into alert_logs (session_id, alert_type, alert_message) values %s",
-                       [(session_id, "long", "x" * 1000)] * 5000, page_size=5000)
+        execute_values(
+            cursor,
+            "insert into alert_logs (session_id, alert_type, alert_message) values %s",
+            [(session_id, "long", "x" * 1000)] * 5000,
+            page_size=5000,
+        )
     run(connection, "commit")
     assert run(connection, "select count(*) from change_log where table_name = 'alert_logs'") == [(5000,)]
 
 
 # Writers stay free
 
-@pytest.mark.parametrize("before", [
-    ["set constraints all immediate"],
-    ["set constraints session_change_trigger immediate"],
-    ["set constraints all immediate", "update sessions set fps = 3", "set constraints all immediate"],
-    ["set constraints all immediate", "update sessions set fps = 3",
-     "set constraints all immediate; set constraints all deferred"],
-    ["update sessions set fps = 3", "set constraints all immediate", "set constraints all deferred"],
-    ["set constraints all immediate", "truncate people_movements"],
-])
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        ["set constraints all immediate"],
+        ["set constraints session_change_trigger immediate"],
+        ["set constraints all immediate", "update sessions set fps = 3", "set constraints all immediate"],
+        [
+            "set constraints all immediate",
+            "update sessions set fps = 3",
+            "set constraints all immediate; set constraints all deferred",
+        ],
+        ["update sessions set fps = 3", "set constraints all immediate", "set constraints all deferred"],
+        ["set constraints all immediate", "truncate people_movements"],
+    ],
+)
 def test_nobody_waits_for_a_writer_that_makes_constraints_immediate(session, writer, before):
     connection, _ = session
     start = newest(connection)
@@ -341,10 +388,21 @@ def test_a_table_is_truncated_after_changes_once_constraints_were_made_immediate
 
 def test_settings_of_the_writer_leave_no_trace_in_the_payload(session, writer):
     connection, session_id = session
-    odd = writer(timezone="Asia/Kolkata", datestyle="German", intervalstyle="sql_standard", extra_float_digits="-10",
-                 search_path="pg_catalog", bytea_output="escape", standard_conforming_strings="off")
-    run(odd, "insert into public.people_movements (session_id, person_id, movement_direction, movement_time,"
-             " centroid_x) values (%s, 1, 'in', '2026-01-31 12:00:00+00', 0.1::float8 + 0.2)", (session_id,))
+    odd = writer(
+        timezone="Asia/Kolkata",
+        datestyle="German",
+        intervalstyle="sql_standard",
+        extra_float_digits="-10",
+        search_path="pg_catalog",
+        bytea_output="escape",
+        standard_conforming_strings="off",
+    )
+    run(
+        odd,
+        "insert into public.people_movements (session_id, person_id, movement_direction, movement_time,"
+        " centroid_x) values (%s, 1, 'in', '2026-01-31 12:00:00+00', 0.1::float8 + 0.2)",
+        (session_id,),
+    )
     row = payloads(connection)[-1]["data"]
     assert row["movement_time"] == "2026-01-31T12:00:00+00:00"
     assert row["centroid_x"] == 0.1 + 0.2
@@ -358,8 +416,12 @@ def test_a_writer_with_the_right_to_one_table_and_no_other_can_write_it(session,
         run(admin, f"grant insert on people_movements to {role}")
         run(admin, f"set role {role}")
         add_movement(admin, session_id)
-        for forbidden in ("select from change_log", "insert into change_log_pending default values",
-                          "select test_sse_triggers()", "select nextval('change_log_id_seq')"):
+        for forbidden in (
+            "select from change_log",
+            "insert into change_log_pending default values",
+            "select test_sse_triggers()",
+            "select nextval('change_log_id_seq')",
+        ):
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 run(admin, forbidden)
     finally:
@@ -370,8 +432,11 @@ def test_a_writer_with_the_right_to_one_table_and_no_other_can_write_it(session,
 def test_nothing_that_a_writer_has_set_can_make_the_trigger_fail(session):
     connection, session_id = session
     for text in ("", "nonsense", "-1", "9" * 100, "\N{ELEPHANT}"):
-        run(connection, "select set_config('change_log.announced', %s, false),"
-                        " set_config('change_log.is_commit', %s, false)", (text, text))
+        run(
+            connection,
+            "select set_config('change_log.announced', %s, false), set_config('change_log.is_commit', %s, false)",
+            (text, text),
+        )
         start = newest(connection)
         run(connection, "begin")
         add_movement(connection, session_id)
@@ -382,8 +447,11 @@ def test_nothing_that_a_writer_has_set_can_make_the_trigger_fail(session):
 def test_functions_of_the_same_name_in_the_writers_schema_are_not_called(session, writer, admin_url):
     _, session_id = session
     admin = writer(admin_url)
-    run(admin, "create schema evil; create function evil.pg_notify(text, text) returns void language plpgsql"
-               " as $$ begin raise 'called'; end $$; set search_path = evil, pg_catalog, public")
+    run(
+        admin,
+        "create schema evil; create function evil.pg_notify(text, text) returns void language plpgsql"
+        " as $$ begin raise 'called'; end $$; set search_path = evil, pg_catalog, public",
+    )
     add_movement(admin, session_id)
     assert log(admin)[-1] == ("people_movements", "INSERT")
 
@@ -393,19 +461,26 @@ def test_a_nearly_full_notification_queue_fails_no_writer(session, writer):
     stuck = listening(writer())
     run(stuck, "begin")
     run(stuck, "select")  # as long as it lasts, the queue keeps everything from here on
-    if int(run(stuck, "show server_version_num")[0][0]) < 170000 or run(
-            stuck, "select setting::int > 64 from pg_settings where name = 'max_notify_queue_pages'")[0][0]:
+    if (
+        int(run(stuck, "show server_version_num")[0][0]) < 170000
+        or run(stuck, "select setting::int > 64 from pg_settings where name = 'max_notify_queue_pages'")[0][0]
+    ):
         pytest.skip("the queue of this server takes gigabytes")
     start = newest(connection)
     for _ in range(20):  # 20 transactions, each of 25 pages if all were announced: 8 times the queue
-        run(connection, "insert into alert_logs (session_id, alert_type, alert_message)"
-                        " select %s, 'crowd', repeat('x', 7000) from generate_series(1, 100)", (session_id,))
+        run(
+            connection,
+            "insert into alert_logs (session_id, alert_type, alert_message)"
+            " select %s, 'crowd', repeat('x', 7000) from generate_series(1, 100)",
+            (session_id,),
+        )
     assert len(log(connection, start)) == 2000
     assert run(connection, "select pg_notification_queue_usage() > 0.5") == [(True,)]
     run(stuck, "rollback")
 
 
 # Order
+
 
 def test_ids_follow_the_order_of_commits_not_of_statements(session, writer):
     connection, session_id = session
@@ -453,7 +528,8 @@ def test_a_reader_that_follows_the_newest_id_misses_nothing_of_16_writers(sessio
         cursor = new[-1] if new else cursor
     assert failed == []
     assert [(identity,) for identity in seen] == run(
-        connection, "select id from change_log where id > %s order by id", (start,))
+        connection, "select id from change_log where id > %s order by id", (start,)
+    )
     assert len(seen) == run(connection, "select count(*) from people_movements")[0][0]
     assert [json.loads(payload)["id"] for _, payload in heard(listener)] == seen
 

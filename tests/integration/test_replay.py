@@ -45,8 +45,12 @@ def query(database_url):
 
 def _flask(database_url, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "wsgi:app", *map(str, arguments)], cwd=CHECKOUT, text=True,
-        env=os.environ | {"DATABASE_URL": database_url}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-m", "flask", "--app", "wsgi:app", *map(str, arguments)],
+        cwd=CHECKOUT,
+        text=True,
+        env=os.environ | {"DATABASE_URL": database_url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -61,7 +65,8 @@ def test_replay_writes_a_movement_for_each_person_and_completes_its_session(data
     assert status == 0
     assert "609 of 609 movements" in output
     assert query("select movement_direction, count(*) from people_movements group by 1 order by 1") == [
-        ("in", 605), ("out", 4)
+        ("in", 605),
+        ("out", 4),
     ]
     assert query("select status, end_time >= start_time, duration_seconds >= 0 from sessions") == [
         ("completed", True, True)
@@ -77,8 +82,10 @@ def test_the_count_inside_starts_at_zero_every_day_and_is_never_below(database_u
 def test_the_log_has_every_row_that_replay_wrote(database_url, counts, query):
     _replay(database_url, counts, "--speed", 0)
     assert query("select table_name, action, count(*) from change_log group by 1, 2 order by 1, 2") == [
-        ("people_movements", "INSERT", 609), ("realtime_metrics", "INSERT", 3),
-        ("sessions", "INSERT", 1), ("sessions", "UPDATE", 1),
+        ("people_movements", "INSERT", 609),
+        ("realtime_metrics", "INSERT", 3),
+        ("sessions", "INSERT", 1),
+        ("sessions", "UPDATE", 1),
     ]
 
 

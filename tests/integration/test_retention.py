@@ -29,10 +29,14 @@ def _run(connection, statement, parameters=None):
 
 def _fill(connection, ages_in_hours):
     """Changes of these ages, oldest id first."""
-    _run(connection, """
+    _run(
+        connection,
+        """
         insert into change_log select nextval('change_log_id_seq'), 'sessions', 'INSERT', null, null, repeat('x', 300),
         now() - age * interval '1 hour' from unnest(%s::float8[]) with ordinality as t (age, n) order by n
-    """, (list(ages_in_hours),))
+    """,
+        (list(ages_in_hours),),
+    )
 
 
 def _ids(connection):
@@ -120,8 +124,9 @@ def test_writers_and_the_pruner_side_by_side_lose_nothing(connection, database_u
 
 def test_the_pruner_prunes_by_itself_and_stops_twice(connection, database_url):
     _fill(connection, [100] * 6000)
-    pruner = Pruner(partial(connect, database_url, application_name="pruner"), hours=72, most_bytes=_PLENTY,
-                    interval_seconds=0.01)
+    pruner = Pruner(
+        partial(connect, database_url, application_name="pruner"), hours=72, most_bytes=_PLENTY, interval_seconds=0.01
+    )
     pruner.stop()
     pruner.start()
     _until_pruned(pruner)

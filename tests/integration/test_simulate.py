@@ -39,8 +39,9 @@ def day(connection):
 
 
 def test_the_count_inside_is_what_went_in_less_what_went_out_and_never_below_zero(connection, day):
-    [(inside,)] = _query(connection, "select sum(case movement_direction when 'in' then 1 else -1 end)"
-                                     " from people_movements")
+    [(inside,)] = _query(
+        connection, "select sum(case movement_direction when 'in' then 1 else -1 end) from people_movements"
+    )
     assert inside == day.inside
     assert _query(connection, "select count(*), min(current_people_count) >= 0 from realtime_metrics") == [(400, True)]
 
@@ -48,15 +49,17 @@ def test_the_count_inside_is_what_went_in_less_what_went_out_and_never_below_zer
 def test_alerts_are_raised_above_the_threshold_and_resolved_below(connection, day):
     day.complete(400.0)
     [(alerts, raised, resolved)] = _query(
-        connection, "select count(*), bool_and(current_value > threshold_value), bool_and(is_resolved) from alert_logs")
+        connection, "select count(*), bool_and(current_value > threshold_value), bool_and(is_resolved) from alert_logs"
+    )
     assert alerts > 1
     assert raised
     assert resolved
 
 
 def test_centroids_lie_beyond_the_line_on_the_side_that_was_entered(connection, day):
-    assert _query(connection, "select bool_and((centroid_y > 360) = (movement_direction = 'in')) from people_movements"
-                  ) == [(True,)]
+    assert _query(
+        connection, "select bool_and((centroid_y > 360) = (movement_direction = 'in')) from people_movements"
+    ) == [(True,)]
 
 
 def test_the_same_seed_sees_the_same_people(connection):
@@ -64,15 +67,21 @@ def test_the_same_seed_sees_the_same_people(connection):
         camera = Camera(connection, "Twin", seed=11)
         for second in range(50):
             camera.see_person(float(second))
-    assert _query(connection, "select count(distinct (person_id, movement_direction, centroid_x, frame_number)),"
-                              " count(*) from people_movements") == [(50, 100)]
+    assert _query(
+        connection,
+        "select count(distinct (person_id, movement_direction, centroid_x, frame_number)),"
+        " count(*) from people_movements",
+    ) == [(50, 100)]
 
 
 def test_a_signal_completes_every_session(connection, database_url):
     _query(connection, "listen movement_changes; select")
     process = subprocess.Popen(
         [sys.executable, "-m", "flask", "--app", "wsgi:app", "simulate", "--sessions", "2", "--rate", "50"],
-        cwd=CHECKOUT, text=True, env=os.environ | {"DATABASE_URL": database_url}, stdout=subprocess.PIPE,
+        cwd=CHECKOUT,
+        text=True,
+        env=os.environ | {"DATABASE_URL": database_url},
+        stdout=subprocess.PIPE,
     )
     while not connection.notifies:
         assert select.select([connection], [], [], 30)[0], "no movement was announced"
