@@ -89,7 +89,7 @@ def list_response(resource: Resource, query: ListQuery) -> Response:
     order = Order(query.order, resource.table)
     conditions = filters(resource, query)
     backwards = query.before is not None and query.after is None
-    with _snapshot() as connection:
+    with snapshot() as connection:
         cursor: int = connection.execute(_CURSOR).scalar_one()
         found = [tuple(row) for row in connection.execute(_page(resource, query, order, conditions, backwards))]
         total = _total(connection, resource, conditions) if query.count else None
@@ -103,7 +103,7 @@ def list_response(resource: Resource, query: ListQuery) -> Response:
 
 
 @contextmanager
-def _snapshot() -> Iterator[Connection]:
+def snapshot() -> Iterator[Connection]:
     """A read-only transaction in which every statement sees the same rows and the same change log."""
     with db.engine.connect() as connection:
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}

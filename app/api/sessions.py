@@ -1,10 +1,16 @@
-"""Sessions: the counting runs."""
+"""Sessions: the counting runs, and how they end."""
 
 from __future__ import annotations
 
+from flask import Response
+from sqlalchemy import Double, cast, extract, func, update
+
 from app.api.crud import blueprint
-from app.api.resource import Resource
-from app.models import Session
+from app.api.requests import ById, reads
+from app.api.resource import Resource, problem_response
+from app.api.rows import read_row, row_response
+from app.api.schema import row_schema
+from app.models import Session, db
 
 SESSIONS = Resource(
     name="sessions",
@@ -16,3 +22,28 @@ SESSIONS = Resource(
     search=("session_name", "input_source"),
 )
 api = blueprint(SESSIONS)
+
+
+@api.post(
+    "/<id>/stop",
+    summary="Stop a session",
+    responses={200: row_schema(SESSIONS.title, SESSIONS.table), 404: problem_response()},
+)
+@reads(path=ById)
+def stop(path: ById) -> Response:
+    """Complete an active session: sets status, end_time and duration_seconds. One that has ended stays as it is."""
+    columns = SESSIONS.table.c
+    end_time = func.coalesce(columns.end_time, func.now())
+    statement = (
+        update(SESSIONS.table)
+        .where(columns.id == path.id, columns.status == "active")
+        .values(
+            status="completed",
+            end_time=end_time,
+            duration_seconds=func.greatest(0, cast(extract("epoch", end_time - columns.start_time), Double)),
+        )
+        .returning(SESSIONS.row())
+    )
+    with db.engine.begin() as connection:
+        row = connection.execute(statement).scalar()
+    return row_response(row or read_row(SESSIONS, path.id))

@@ -1,0 +1,207 @@
+"""Statistics and flow: how many came, went and were inside, by time.
+
+Invariant: answers come from the counts by minute plus the part of the change log that is not folded into them yet,
+read in one snapshot: exact at the moment of asking, and their cost does not grow with the movements of a minute. The
+count inside starts at 0 at every local midnight and is never below 0.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from flask import Response
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import AfterValidator, Field, WithJsonSchema
+from sqlalchemy import TextClause, text
+
+from app.api.errors import FieldError
+from app.api.lists import snapshot
+from app.api.requests import ById, reads, refused
+from app.api.resource import problem_response
+from app.api.rows import conditional, read_row, row_response
+from app.api.schema import Id, OptionalTime, Strict, absent
+from app.api.sessions import SESSIONS
+
+MAX_BUCKETS = 10_000
+Bucket = Literal["minute", "hour", "day", "week"]
+_STEPS = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+}
+# What is shown where the range is left open.
+_STEPS_SHOWN = {"minute": 60, "hour": 24, "day": 28, "week": 12}
+_PROFILE_SHOWN = timedelta(weeks=12)
+_ZONES = frozenset(available_timezones())
+
+
+def _known_zone(name: str) -> str:
+    if name not in _ZONES:
+        raise ValueError("should be the name of a time zone, such as Europe/Berlin")
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+
+api = APIBlueprint(
+    "analytics",
+    __name__,
+    url_prefix="/api",
+    abp_tags=[Tag(name="analytics", description="Who came, went and is inside.")],
+    abp_responses={status: problem_response() for status in (400, 500, 503)},
+)
+
+
+class ZoneQuery(Strict):
+    """Which midnight days begin at."""
+
+    tz: Zone = Field(default="UTC", description="The name of a time zone, such as Europe/Berlin.")
+
+
+class ProfileQuery(ZoneQuery):
+    """A time range, of one session or of all together."""
+
+    since: OptionalTime = Field(default_factory=absent, alias="from", description="From here; a while before `to`.")
+    to: OptionalTime = Field(default_factory=absent, description="Up to here; now.")
+    session_id: Annotated[Id | None, WithJsonSchema({"type": "string", "format": "uuid"})] = Field(
+        default_factory=absent, description="Of this session only."
+    )
+
+
+class FlowQuery(ProfileQuery):
+    """A time range in buckets."""
+
+    bucket: Bucket = Field(default="hour", description="Days and weeks are those of the time zone.")
+
+
+_JSON: dict[str, Any] = {"content": {"application/json": {"schema": {"type": "object"}}}}
+
+_SESSION = text("""
+select json_build_object(
+    'session_id', cast(:session as uuid),
+    'entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
+    'inside', coalesce((array_agg(inside order by minute desc)
+                        filter (where minute >= date_trunc('day', now(), :zone)))[1], 0),
+    'peak', coalesce(max(inside), 0),
+    'average', round(coalesce(sum(inside * lasted) / nullif(sum(lasted), 0), 0), 3),
+    'first_movement', min(minute), 'last_movement', max(minute))::text
+from (select *, extract(epoch from coalesce(lead(minute) over (order by minute), minute + interval '1 minute') - minute)
+                as lasted
+      from movement_minutes('-infinity', 'infinity', :session, :zone) where isfinite(minute)) as minutes
+""")
+
+_NOW = text("""
+select json_build_object(
+    'today', (select json_build_object('entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
+                                       'peak', coalesce(max(inside), 0))
+              from movement_minutes(date_trunc('day', now(), :zone), 'infinity', null, :zone)),
+    'now', json_build_object(
+        'inside', (select coalesce(sum(m.current_people_count), 0) from sessions s
+                   cross join lateral (select current_people_count from realtime_metrics
+                                       where session_id = s.id order by timestamp desc, id desc limit 1) m
+                   where s.status = 'active'),
+        'active_sessions', (select count(*) from sessions where status = 'active'),
+        'open_alerts', (select count(*) from alert_logs where not is_resolved)))::text
+""")
+
+# Minutes and hours are steps of real time, so a day with a change of the clocks has 23 or 25 hours; days and weeks are
+# steps of the calendar. Everything begins at a local midnight, for the count inside does; an empty bucket keeps the
+# count of the one before it on the same day.
+_BUCKETS = """
+with minutes as (
+    select * from movement_minutes(date_trunc('day', cast(:since as timestamptz), :zone), :until, :session, :zone)
+), starts as (
+    select step as start from generate_series(
+        date_trunc('day', cast(:since as timestamptz), :zone), cast(:until as timestamptz) - interval '1 microsecond',
+        cast('1 ' || :bucket as interval)) as step
+    where :bucket in ('minute', 'hour')
+    union all
+    select step at time zone :zone from generate_series(
+        date_trunc(:bucket, cast(:since as timestamptz) at time zone :zone),
+        cast(:until as timestamptz) at time zone :zone - interval '1 microsecond',
+        cast('1 ' || :bucket as interval)) as step
+    where :bucket in ('day', 'week')
+), counted as (
+    select date_trunc(:bucket, minute, :zone) as start, sum(entered) as entered, sum(exited) as exited,
+           max(inside) as peak, case when :bucket = 'week' and extract(isodow from max(minute) at time zone :zone) < 7
+                                then 0 else (array_agg(inside order by minute desc))[1] end as inside
+    from minutes group by 1
+), buckets as (
+    select start, coalesce(entered, 0) as entered, coalesce(exited, 0) as exited, coalesce(peak, 0) as peak, inside,
+           date_trunc('day', start, :zone) as day,
+           count(inside) over (partition by date_trunc('day', start, :zone) order by start) as part
+    from starts left join counted using (start)
+), carried as (
+    select *, coalesce(first_value(inside) over (partition by day, part order by start), 0) as occupancy from buckets
+), flow as (
+    select start, entered, exited, occupancy, greatest(peak, occupancy) as peak from carried
+    where start >= date_trunc(:bucket, cast(:since as timestamptz), :zone)
+)
+"""
+_FLOW = text(_BUCKETS + "select coalesce(json_agg(row_to_json(flow) order by start), '[]')::text from flow")
+_PROFILE = text(
+    _BUCKETS
+    + """
+select coalesce(json_agg(row_to_json(profile) order by weekday, hour), '[]')::text
+from (select extract(isodow from start at time zone :zone)::integer as weekday,
+             extract(hour from start at time zone :zone)::integer as hour, count(*) as hours,
+             round(avg(entered), 3) as entered_mean,
+             percentile_cont(array[0.25, 0.5, 0.75]) within group (order by entered) as entered_quartiles,
+             round(avg(exited), 3) as exited_mean,
+             percentile_cont(array[0.25, 0.5, 0.75]) within group (order by exited) as exited_quartiles,
+             round(avg(occupancy), 3) as occupancy_mean,
+             percentile_cont(array[0.25, 0.5, 0.75]) within group (order by occupancy) as occupancy_quartiles
+      from flow group by 1, 2) as profile
+"""
+)
+
+
+@api.get("/sessions/<id>/statistics", summary="A session in numbers", responses={200: _JSON, 404: problem_response()})
+@reads(path=ById, query=ZoneQuery)
+def session_statistics(path: ById, query: ZoneQuery) -> Response:
+    """Inside, peak and average are people; the average is over time, from the first movement to the last."""
+    read_row(SESSIONS, path.id)
+    return _answer(_SESSION, session=path.id, zone=query.tz)
+
+
+@api.get("/stats", summary="Today and now, of all sessions", responses={200: _JSON})
+@reads(query=ZoneQuery)
+def stats(query: ZoneQuery) -> Response:
+    """Today is counted from movements, now is what the cameras of active sessions say."""
+    return _answer(_NOW, zone=query.tz)
+
+
+@api.get("/analytics/flow", summary="Entered, exited, occupancy and peak by time", responses={200: _JSON})
+@reads(query=FlowQuery)
+def flow(query: FlowQuery) -> Response:
+    """Empty buckets are there, too. The first bucket is whole, also if `from` lies within it."""
+    since, until = _range(query, _STEPS[query.bucket] * _STEPS_SHOWN[query.bucket])
+    if until - since > MAX_BUCKETS * _STEPS[query.bucket]:
+        wrong = FieldError(field="from", message=f"is more than {MAX_BUCKETS} buckets before to")
+        raise refused(400, [wrong])
+    return _answer(_FLOW, since=since, until=until, session=query.session_id, zone=query.tz, bucket=query.bucket)
+
+
+@api.get("/analytics/profile", summary="A typical week, by weekday and hour", responses={200: _JSON})
+@reads(query=ProfileQuery)
+def profile(query: ProfileQuery) -> Response:
+    """Mean and quartiles of an hour; weekdays are 1 (Monday) to 7."""
+    since, until = _range(query, _PROFILE_SHOWN)
+    if until - since > MAX_BUCKETS * _STEPS["hour"]:
+        raise refused(400, [FieldError(field="from", message=f"is more than {MAX_BUCKETS} hours before to")])
+    return _answer(_PROFILE, since=since, until=until, session=query.session_id, zone=query.tz, bucket="hour")
+
+
+def _range(query: ProfileQuery, shown: timedelta) -> tuple[datetime, datetime]:
+    until = query.to or datetime.now(UTC)
+    return query.since or until - shown, until
+
+
+def _answer(statement: TextClause, **values: object) -> Response:
+    with snapshot() as connection:
+        answer: str = connection.execute(statement, values).scalar_one()
+    return conditional(row_response(answer))

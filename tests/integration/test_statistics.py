@@ -1,0 +1,209 @@
+"""Statistics and flow, against what plain SQL says of the same movements."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from app.bookkeeper import Bookkeeper
+from app.database import connect
+
+DAY = "2026-03-29"  # in Berlin the clocks go forward at 01:00 UTC
+
+
+@pytest.fixture
+def session_id(client):
+    return client.post("/api/sessions", json={"session_name": "door", "start_time": f"{DAY}T00:00:00Z"}).json["id"]
+
+
+@pytest.fixture
+def writer(database_url):
+    with closing(connect(database_url, application_name="writer")) as connection:
+        yield connection.cursor()
+
+
+@pytest.fixture
+def fold(database_url):
+    """Let the bookkeeper do its work once."""
+
+    def work(silence_seconds=3600.0):
+        keeper = Bookkeeper(lambda: connect(database_url, application_name="keeper"), silence_seconds=silence_seconds)
+        with closing(connect(database_url, application_name="keeper")) as connection:
+            keeper.work(connection)
+        return keeper.counts
+
+    return work
+
+
+def move(writer, session_id, *moves):
+    """("12:00", "in", 3) writes three persons."""
+    for time, direction, count in moves:
+        time = time if "-" in time else f"{DAY}T{time}:00Z"
+        writer.execute(
+            "insert into people_movements (session_id, person_id, movement_direction, movement_time)"
+            " select %s, n, %s, %s from generate_series(1, %s) as n",
+            [session_id, direction, time, count],
+        )
+
+
+def statistics(client, session_id, query=""):
+    response = client.get(f"/api/sessions/{session_id}/statistics{query}")
+    assert response.status_code == 200, response.json
+    return response.json
+
+
+def flow(client, query):
+    response = client.get(f"/api/analytics/flow?{query}")
+    assert response.status_code == 200, response.json
+    return response.json
+
+
+def counted(writer):
+    writer.execute("select session_id, minute, entered, exited from movement_counts order by 1, 2")
+    return writer.fetchall()
+
+
+def plain(writer):
+    writer.execute(
+        "select session_id, date_trunc('minute', movement_time), count(*) filter (where movement_direction = 'in'),"
+        " count(*) filter (where movement_direction = 'out') from people_movements group by 1, 2 order by 1, 2"
+    )
+    return writer.fetchall()
+
+
+def test_statistics_are_the_same_before_and_after_folding(client, session_id, writer, fold):
+    move(writer, session_id, ("08:00", "in", 4), ("08:10", "out", 1), ("08:20", "in", 2), ("08:30", "out", 6))
+    before = statistics(client, session_id)
+    assert (before["entered"], before["exited"], before["peak"]) == (6, 7, 5)
+    assert before["average"] == pytest.approx((4 * 10 + 3 * 10 + 5 * 10) / 31, abs=0.001)
+    assert fold()["folded"] > 0
+    assert statistics(client, session_id) == before
+    move(writer, session_id, ("09:00", "in", 1))
+    assert statistics(client, session_id)["entered"] == 7
+
+
+def test_counts_follow_updates_deletes_and_truncate(client, session_id, writer, fold):
+    move(writer, session_id, ("08:00", "in", 3), ("08:01", "out", 2), ("08:02", "in", 1))
+    fold()
+    writer.execute("update people_movements set movement_time = movement_time + interval '1 hour' where person_id = 1")
+    writer.execute("update people_movements set movement_direction = 'out' where person_id = 3")
+    writer.execute("delete from people_movements where person_id = 2")
+    fold()
+    assert [row for row in counted(writer) if row[2] or row[3]] == plain(writer)
+    writer.execute("truncate people_movements")
+    move(writer, session_id, ("10:00", "in", 1))
+    fold()
+    assert counted(writer) == plain(writer)
+
+
+def test_counts_are_made_anew_where_the_log_was_pruned_too_early(session_id, writer, fold):
+    move(writer, session_id, ("08:00", "in", 3), ("08:01", "out", 2))
+    writer.execute("delete from change_log where id < (select max(id) from change_log)")
+    fold()
+    assert counted(writer) == plain(writer)
+
+
+def test_inside_starts_at_zero_at_every_local_midnight_and_is_never_below(client, session_id, writer):
+    move(writer, session_id, ("22:30", "in", 5), ("2026-03-30T00:30:00Z", "out", 2), ("2026-03-30T00:40:00Z", "in", 1))
+    query = "bucket=day&from=2026-03-29T00:00:00Z&to=2026-03-31T00:00:00Z"
+    assert [bucket["occupancy"] for bucket in flow(client, query)] == [5, 1]
+    local = flow(client, query.replace("from=2026-03-29T00:00:00Z", "from=2026-03-28T23:00:00Z") + "&tz=Europe/Berlin")
+    assert [(bucket["start"], bucket["entered"], bucket["occupancy"]) for bucket in local][:2] == [
+        ("2026-03-28T23:00:00+00:00", 0, 0),
+        ("2026-03-29T22:00:00+00:00", 6, 4),
+    ]
+
+
+def test_a_day_with_a_change_of_the_clocks_has_23_or_25_hours(client):
+    spring = flow(client, "bucket=hour&tz=Europe/Berlin&from=2026-03-28T23:00:00Z&to=2026-03-29T22:00:00Z")
+    autumn = flow(client, "bucket=hour&tz=Europe/Berlin&from=2026-10-24T22:00:00Z&to=2026-10-25T23:00:00Z")
+    assert (len(spring), len(autumn)) == (23, 25)
+    assert len({bucket["start"] for bucket in autumn}) == 25
+    days = flow(client, "bucket=day&tz=Europe/Berlin&from=2026-03-28T23:00:00Z&to=2026-03-30T22:00:00Z")
+    assert [bucket["start"][11:13] for bucket in days] == ["23", "22"]
+
+
+def test_empty_buckets_are_there_and_keep_the_count_inside(client, session_id, writer):
+    move(writer, session_id, ("08:59", "in", 3), ("10:05", "out", 1), ("10:06", "in", 2))
+    buckets = flow(client, f"from={DAY}T09:00:00Z&to={DAY}T12:00:00Z&session_id={session_id}")
+    assert [(b["entered"], b["exited"], b["occupancy"], b["peak"]) for b in buckets] == [
+        (0, 0, 3, 3),
+        (2, 1, 4, 4),
+        (0, 0, 4, 4),
+    ]
+
+
+@pytest.mark.parametrize("bucket", ["minute", "hour", "day", "week"])
+def test_buckets_sum_up_to_what_plain_sql_counts(client, session_id, writer, fold, bucket):
+    writer.execute(
+        "insert into people_movements (session_id, person_id, movement_direction, movement_time)"
+        " select %s, n, case when n %% 3 = 0 then 'out' else 'in' end::movement_direction,"
+        " timestamptz '2026-03-28' + n * interval '97 seconds' from generate_series(1, 2000) as n",
+        [session_id],
+    )
+    fold()
+    move(writer, session_id, ("12:00", "in", 7))
+    span = "from=2026-03-28T00:00:00Z&to=2026-04-03T00:00:00Z"
+    for zone in ("UTC", "Europe/Berlin", "Asia/Kathmandu"):
+        buckets = flow(client, f"bucket={bucket}&{span}&tz={zone}")
+        writer.execute(
+            "select date_trunc(%s, movement_time, %s), count(*) filter (where movement_direction = 'in'),"
+            " count(*) filter (where movement_direction = 'out') from people_movements group by 1 order by 1",
+            [bucket, zone],
+        )
+        wanted = [(start.isoformat(), entered, exited) for start, entered, exited in writer.fetchall()]
+        found = [(b["start"], b["entered"], b["exited"]) for b in buckets if b["entered"] or b["exited"]]
+        if bucket in ("day", "week"):  # the first ones begin before the range
+            assert sum(row[1] for row in found) == sum(row[1] for row in wanted)
+        else:
+            assert found == wanted
+
+
+def test_the_profile_is_a_typical_week(client, session_id, writer):
+    move(writer, session_id, ("2026-03-02T09:30:00Z", "in", 2), ("2026-03-09T09:30:00Z", "in", 4))
+    profile = client.get("/api/analytics/profile?from=2026-03-02T00:00:00Z&to=2026-03-16T00:00:00Z").json
+    assert len(profile) == 7 * 24
+    [monday] = [hour for hour in profile if (hour["weekday"], hour["hour"]) == (1, 9)]
+    assert (monday["entered_mean"], monday["entered_quartiles"]) == (3, [2.5, 3, 3.5])
+
+
+def test_stats_show_today_and_now(client, session_id, writer):
+    move(writer, session_id, ("2000-01-01T00:00:00Z", "in", 1))
+    writer.execute(
+        "insert into people_movements (session_id, person_id, movement_direction) values (%s, 1, 'in')", [session_id]
+    )
+    client.post("/api/metrics", json={"session_id": session_id, "current_people_count": 9})
+    client.post("/api/alerts", json={"alert_type": "count"})
+    shown = client.get("/api/stats").json
+    assert shown["today"] == {"entered": 1, "exited": 0, "peak": 1}
+    assert shown["now"] == {"inside": 9, "active_sessions": 1, "open_alerts": 1}
+
+
+def test_wrong_zones_and_ranges_are_named(client):
+    for query, field in (
+        ("tz=Mars", "tz"),
+        ("bucket=year", "bucket"),
+        ("from=2000-01-01T00:00:00Z&bucket=minute", "from"),
+    ):
+        response = client.get(f"/api/analytics/flow?{query}")
+        assert (response.status_code, response.json["errors"][0]["field"]) == (400, field)
+
+
+def test_stopping_a_session_sets_its_end_once(client, session_id):
+    stopped = client.post(f"/api/sessions/{session_id}/stop").json
+    assert stopped["status"] == "completed"
+    assert stopped["end_time"] > stopped["start_time"]
+    assert stopped["duration_seconds"] > 0
+    assert client.post(f"/api/sessions/{session_id}/stop").json == stopped
+
+
+def test_a_session_that_fell_silent_is_ended_at_its_last_report(client, session_id, writer, fold):
+    quiet = client.post("/api/sessions", json={"session_name": "never reported"}).json["id"]
+    move(writer, session_id, ("08:00", "in", 1))
+    assert fold()["ended"] == 0
+    writer.execute("select pg_sleep(0.01)")
+    assert fold(silence_seconds=0.001)["ended"] == 1
+    ended = client.get(f"/api/sessions/{session_id}").json
+    assert (ended["status"], ended["end_time"] is None) == ("error", False)
+    assert client.get(f"/api/sessions/{quiet}").json["status"] == "active"
