@@ -22,6 +22,7 @@ def create_app(config: Config | None = None) -> Flask:
     from app import cli, models
     from app.api import new_app, register
     from app.api.cors import register_cors
+    from app.bookkeeper import Bookkeeper
     from app.changes import ChangeLog
     from app.database import connect
     from app.hub import Hub
@@ -50,7 +51,11 @@ def create_app(config: Config | None = None) -> Flask:
         hours=config.retention_hours,
         most_bytes=config.retention_bytes,
     )
-    app.extensions.update(config=config, hub=hub, listener=listener, pruner=pruner, change_log=ChangeLog(url))
+    bookkeeper = Bookkeeper(
+        partial(connect, url, application_name="people-feed bookkeeper"), silence_seconds=config.session_silence_seconds
+    )
+    app.extensions.update(config=config, hub=hub, listener=listener, pruner=pruner, bookkeeper=bookkeeper)
+    app.extensions["change_log"] = ChangeLog(url)
     models.register(app, url)
     register(app)
     app.register_blueprint(pages)

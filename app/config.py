@@ -37,6 +37,7 @@ class Config:
     max_streams_per_address: int = 5000
     stuck_seconds: float = 30.0
     listener_check_seconds: float = 5.0
+    session_silence_seconds: float = 3600.0
     retention_hours: float = 72.0
     retention_bytes: int = 4 * 1024**3
 
@@ -81,6 +82,7 @@ class _Reader:
             ),
             stuck_seconds=self._seconds("STUCK_SECONDS", default.stuck_seconds),
             listener_check_seconds=self._seconds("LISTENER_CHECK_SECONDS", default.listener_check_seconds),
+            session_silence_seconds=self._seconds("SESSION_SILENCE_SECONDS", default.session_silence_seconds),
             retention_hours=retention_hours,
             retention_bytes=retention_bytes,
         )

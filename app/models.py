@@ -154,7 +154,7 @@ def register(app: Flask, database_url: str) -> None:
         # the limits; a lock is waited for less long, so that its holder can be told from a slow query.
         connection = connect(
             database_url,
-            application_name="people-counter rest",
+            application_name="people-feed rest",
             timezone="UTC",
             statement_timeout=5000,
             lock_timeout=3000,

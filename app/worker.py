@@ -16,10 +16,11 @@ _TICK_SECONDS = 1.0
 
 
 def start(app: Flask) -> None:
-    """Start listening, pruning, and the heartbeat clock."""
+    """Start listening, pruning, bookkeeping, and the heartbeat clock."""
     use_gevent()
     app.extensions["listener"].start()
     app.extensions["pruner"].start()
+    app.extensions["bookkeeper"].start()
     app.extensions["clock"] = gevent.spawn(_beat, app.extensions["hub"], app.extensions["config"].heartbeat_seconds)
 
 
@@ -32,6 +33,7 @@ def stop(app: Flask) -> None:
     """End what start began; may be called without it, and twice."""
     app.extensions["listener"].stop()
     app.extensions["pruner"].stop()
+    app.extensions["bookkeeper"].stop()
     gevent.killall([app.extensions.pop("clock")] if "clock" in app.extensions else [])
 
 
