@@ -17,6 +17,7 @@ import './style/base.css';
 import './style/shell.css';
 import './style/parts.css';
 import './style/pages.css';
+import { PAGE } from './i18n/names';
 
 const SESSION = /^\/sessions\/([0-9a-f-]{36})$/;
 
@@ -28,7 +29,7 @@ function App() {
   useEffect(measureLatency, []);
   useEffect(watchAlerts, []);
   useEffect(() => {
-    document.title = page ? `${t(`nav.${page}`)} · ${t('app.name')}` : t('app.name');
+    document.title = page ? `${t(PAGE[page])} · ${t('People counting')}` : t('People counting');
   }, [page, t]);
   return <Shell page={page}>{content()}</Shell>;
 

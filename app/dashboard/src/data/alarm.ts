@@ -28,14 +28,14 @@ export async function allowNotifications(): Promise<NotificationPermission | 'in
 
 function raise(alert: Alert): void {
   const text = alert.alert_message ?? alert.alert_type;
-  toast({ kind: 'alert', title: currentWords().t('alerts.new'), text, href: '/alerts' });
+  toast({ kind: 'alert', title: currentWords().t('New alert'), text, href: '/alerts' });
   if (!currentSettings().notify) return;
   // Only the tab that holds the connection makes noise: six tabs shall not ring six times.
   if (!feedOf().leading) return;
   chime(0.12);
   if (typeof Notification === 'undefined' || Notification.permission !== 'granted') return;
   // The tag lets a notification replace its own repetition.
-  const notification = new Notification(currentWords().t('alerts.new'), { body: text, tag: alert.id });
+  const notification = new Notification(currentWords().t('New alert'), { body: text, tag: alert.id });
   notification.onclick = () => { window.focus(); notification.close(); };
 }
 

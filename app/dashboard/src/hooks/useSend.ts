@@ -13,7 +13,7 @@ export function useSend(): { busy: boolean; run: (task: () => Promise<unknown>) 
       return true;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      toast({ kind: 'error', text: currentWords().t('common.failed', { reason }) });
+      toast({ kind: 'error', text: currentWords().t('That did not work: {reason}', { reason }) });
       return false;
     } finally {
       setBusy(false);

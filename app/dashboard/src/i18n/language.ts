@@ -1,12 +1,10 @@
 /** Language: the reader's words, numbers and times. Follows the browser until the reader says otherwise. */
 import { useSyncExternalStore } from 'react';
-import { en, type Key } from './en';
-import { vi } from './vi';
+import { vi, type Key } from './vi';
 
 export type Language = 'en' | 'vi';
 export type Values = Readonly<Record<string, string | number>>;
 
-const WORDS: Readonly<Record<Language, Readonly<Record<Key, string>>>> = { en, vi };
 const STORED = 'language';
 const listeners = new Set<() => void>();
 let words = wordsFor(initialLanguage());
@@ -59,16 +57,16 @@ function wordsFor(language: Language): Words {
   const clockSeconds = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
   const dateClock = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
   const t = (key: Key, values: Values = {}) =>
-    WORDS[language][key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''));
+    (language === 'vi' ? vi[key] : key).replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''));
   const number = (value: number, digits = 0) => (digits > 0 ? one : whole).format(value);
   const span = (milliseconds: number) => {
     const seconds = Math.max(0, milliseconds) / 1000;
-    if (seconds < 1) return t('unit.ms', { n: number(milliseconds) });
-    if (seconds < 100) return t('unit.s', { n: number(seconds, seconds < 10 ? 1 : 0) });
+    if (seconds < 1) return t('{n} ms', { n: number(milliseconds) });
+    if (seconds < 100) return t('{n} s', { n: number(seconds, seconds < 10 ? 1 : 0) });
     const minutes = Math.round(seconds / 60);
-    if (minutes < 60) return t('unit.min', { n: number(minutes) });
+    if (minutes < 60) return t('{n} min', { n: number(minutes) });
     const rest = minutes % 60;
-    return t('unit.h', { n: number(Math.floor(minutes / 60)) }) + (rest && minutes < 1440 ? ` ${t('unit.min', { n: number(rest) })}` : '');
+    return t('{n} h', { n: number(Math.floor(minutes / 60)) }) + (rest && minutes < 1440 ? ` ${t('{n} min', { n: number(rest) })}` : '');
   };
   return {
     language, t, number, span,
@@ -76,7 +74,7 @@ function wordsFor(language: Language): Words {
     dateTime: (at) => dateClock.format(new Date(at)),
     ago: (at, now) => {
       const passed = now - new Date(at).getTime();
-      return passed < 2000 ? t('common.now') : t('common.ago', { time: span(passed < 100_000 ? Math.round(passed / 1000) * 1000 : passed) });
+      return passed < 2000 ? t('just now') : t('{time} ago', { time: span(passed < 100_000 ? Math.round(passed / 1000) * 1000 : passed) });
     },
   };
 }

@@ -22,12 +22,12 @@ export function AlertsPage() {
   const asked = searchParams.get('show');
   const show: Show = asked === 'resolved' || asked === 'all' ? asked : 'open';
   const nameOf = useSessionNames();
-  const name = (id: string | null) => nameOf(id) ?? t(id === null ? 'common.allSessions' : 'common.goneSession');
+  const name = (id: string | null) => nameOf(id) ?? t(id === null ? 'All sessions' : 'Deleted session');
   return (
     <div className="alerts-page">
-      <Panel title={t('nav.alerts')} side={(
-        <Choice label={t('sessions.status')} value={show} onChange={(value) => setQuery({ show: value === 'open' ? '' : value })}
-          options={[{ value: 'open', text: t('alerts.open') }, { value: 'resolved', text: t('alerts.resolved') }, { value: 'all', text: t('common.all') }]} />
+      <Panel title={t('Alerts')} side={(
+        <Choice label={t('Status')} value={show} onChange={(value) => setQuery({ show: value === 'open' ? '' : value })}
+          options={[{ value: 'open', text: t('Open') }, { value: 'resolved', text: t('Resolved') }, { value: 'all', text: t('All') }]} />
       )}>
         <List key={show} show={show} name={name} />
       </Panel>
@@ -48,19 +48,19 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
   const open = alerts.filter((alert) => !alert.is_resolved);
   const chosen = open.filter((alert) => picked.has(alert.id));
   if (loading) return error ? <Failed error={error} retry={reload} /> : <Loading lines={8} />;
-  if (alerts.length === 0) return <Empty icon="check">{t(show === 'open' ? 'alerts.emptyOpen' : 'alerts.empty')}</Empty>;
+  if (alerts.length === 0) return <Empty icon="check">{t(show === 'open' ? 'No open alert. All is calm.' : 'No alert here.')}</Empty>;
   return (
     <>
       {open.length > 0 && (
         <div className="select-bar">
-          <label><input type="checkbox" checked={chosen.length === open.length} onChange={(event) => setPicked(new Set(event.target.checked ? open.map((alert) => alert.id) : []))} />{t('alerts.selectAll')}</label>
-          <button type="button" className="primary" disabled={busy || chosen.length === 0} onClick={() => void resolveChosen()}>{t('alerts.resolveMany', { n: number(chosen.length) })}</button>
+          <label><input type="checkbox" checked={chosen.length === open.length} onChange={(event) => setPicked(new Set(event.target.checked ? open.map((alert) => alert.id) : []))} />{t('Select all')}</label>
+          <button type="button" className="primary" disabled={busy || chosen.length === 0} onClick={() => void resolveChosen()}>{t('Resolve {n}', { n: number(chosen.length) })}</button>
         </div>
       )}
       <ul className="alert-list">
         {alerts.slice(0, shown).map((alert) => <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} select={checkbox(alert)} />)}
       </ul>
-      {alerts.length > shown && <button type="button" className="more" onClick={() => setShown(shown + 100)}>{t('common.more')}</button>}
+      {alerts.length > shown && <button type="button" className="more" onClick={() => setShown(shown + 100)}>{t('Show more')}</button>}
     </>
   );
 
@@ -71,7 +71,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
   function checkbox(alert: Alert) {
     if (alert.is_resolved) return <span className="no-check" />;
     return (
-      <input type="checkbox" aria-label={t('alerts.select', { name: alert.alert_message ?? alert.alert_type })} checked={picked.has(alert.id)}
+      <input type="checkbox" aria-label={t('Select alert: {name}', { name: alert.alert_message ?? alert.alert_type })} checked={picked.has(alert.id)}
         onChange={(event) => {
           const next = new Set(picked);
           if (event.target.checked) next.add(alert.id);
@@ -89,13 +89,13 @@ function Notify() {
     changeSettings({ notify: wanted });
     if (!wanted) return;
     const answer = await allowNotifications();
-    if (answer === 'denied') toast({ kind: 'note', text: t('alerts.notifyDenied') });
-    else if (answer === 'insecure') toast({ kind: 'note', text: t('alerts.notifyInsecure') });
+    if (answer === 'denied') toast({ kind: 'note', text: t('This browser refuses notifications for this page; its settings can change that.') });
+    else if (answer === 'insecure') toast({ kind: 'note', text: t('Browser notifications need HTTPS; the sound works without.') });
   };
   return (
     <section className="panel notify">
-      <label className="switch"><input type="checkbox" role="switch" checked={notify} onChange={(event) => void change(event.target.checked)} /><span>{t('alerts.notify')}</span></label>
-      <p className="quiet">{t('alerts.notifyText')}</p>
+      <label className="switch"><input type="checkbox" role="switch" checked={notify} onChange={(event) => void change(event.target.checked)} /><span>{t('Notify me')}</span></label>
+      <p className="quiet">{t('Browser notification and a short sound for each new alert, also while another window is in front.')}</p>
     </section>
   );
 }

@@ -31,26 +31,26 @@ export function LivePage() {
   }), [ids.join(), active.rows, recent.rows]);
   if (active.error) return <Failed error={active.error} retry={active.reload} />;
   if (!active.ready || !recent.ready) return <Loading lines={8} />;
-  if (choosable.length === 0) return <Empty icon="live">{t('live.empty')}</Empty>;
+  if (choosable.length === 0) return <Empty icon="live">{t('No session has sent readings yet.')}</Empty>;
   return (
     <div className="live">
       <div className="toolbar">
-        <Choice label={t('live.window')} value={windowName} onChange={(value) => { setZoom(null); setQuery({ window: value }); }}
+        <Choice label={t('Window')} value={windowName} onChange={(value) => { setZoom(null); setQuery({ window: value }); }}
           options={(Object.keys(WINDOWS) as WindowName[]).map((value) => ({ value, text: windowText(value) }))} />
         <button type="button" aria-pressed={pausedAt !== null} onClick={() => setPausedAt(pausedAt === null ? Date.now() : null)}>
-          <Icon name={pausedAt === null ? 'pause' : 'play'} />{t(pausedAt === null ? 'live.pause' : 'live.resume')}
+          <Icon name={pausedAt === null ? 'pause' : 'play'} />{t(pausedAt === null ? 'Pause' : 'Resume')}
         </button>
-        {zoom && <button type="button" onClick={() => setZoom(null)}>{t('live.reset')}</button>}
-        <span className="quiet grow" role="status">{pausedAt !== null ? t('live.paused', { time: time(pausedAt, true) }) : zoom ? t('live.zoomed') : t('live.hint')}</span>
+        {zoom && <button type="button" onClick={() => setZoom(null)}>{t('Show the whole window')}</button>}
+        <span className="quiet grow" role="status">{pausedAt !== null ? t('Paused at {time}. Readings are still being kept.', { time: time(pausedAt, true) }) : zoom ? t('Zoomed in.') : t('Drag across a chart to zoom, double-click to go back.')}</span>
       </div>
-      <div className="chips" role="group" aria-label={t('live.sessions')}>
+      <div className="chips" role="group" aria-label={t('Sessions')}>
         {choosable.map((row, place) => (
           <button key={row.id} type="button" className="chip" aria-pressed={ids.includes(row.id)} onClick={() => toggle(row.id)}>
             <i style={{ background: `var(--line-${place % COLORS})` }} />{row.session_name}
           </button>
         ))}
       </div>
-      {charted.length === 0 ? <Empty icon="live">{t('live.pick')}</Empty>
+      {charted.length === 0 ? <Empty icon="live">{t('Pick at least one session above.')}</Empty>
         : <SessionCharts sessions={charted} windowMs={WINDOWS[windowName]} pausedAt={pausedAt} zoom={zoom} onZoom={setZoom} />}
     </div>
   );
@@ -62,6 +62,6 @@ export function LivePage() {
 
   function windowText(value: WindowName): string {
     const minutes = Number(value);
-    return minutes < 60 ? t('unit.min', { n: minutes }) : t('unit.h', { n: minutes / 60 });
+    return minutes < 60 ? t('{n} min', { n: minutes }) : t('{n} h', { n: minutes / 60 });
   }
 }

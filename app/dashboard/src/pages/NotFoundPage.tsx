@@ -7,8 +7,8 @@ export function NotFoundPage() {
   const { t } = useWords();
   return (
     <Empty icon="search">
-      <h1>{t('notFound.title')}</h1>
-      <p>{t('notFound.text')} <a href="/" onClick={follow}>{t('nav.dashboard')}</a></p>
+      <h1>{t('There is no such page')}</h1>
+      <p>{t('The address may have been mistyped.')} <a href="/" onClick={follow}>{t('Dashboard')}</a></p>
     </Empty>
   );
 }

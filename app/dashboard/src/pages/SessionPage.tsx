@@ -15,6 +15,7 @@ import { SessionActions } from '../parts/SessionActions';
 import { SessionCharts, type Span } from '../parts/SessionCharts';
 import { Tile } from '../parts/Tile';
 import { follow, go } from '../router';
+import { STATUS } from '../i18n/names';
 
 const WINDOWS = { '5': 300_000, '60': 3_600_000, '360': 21_600_000 } as const;
 
@@ -26,8 +27,8 @@ export function SessionPage({ id }: { id: string }) {
   if (!session) {
     return (
       <Empty icon="sessions">
-        <h1>{t('session.missing')}</h1>
-        <p>{t('session.missingText')} <a href="/sessions" onClick={follow}>{t('session.back')}</a></p>
+        <h1>{t('There is no such session')}</h1>
+        <p>{t('It may have been deleted.')} <a href="/sessions" onClick={follow}>{t('All sessions')}</a></p>
       </Empty>
     );
   }
@@ -51,38 +52,38 @@ function Detail({ session }: { session: Session }) {
     <div className="session">
       <header className="page-head">
         <div>
-          <h1>{session.session_name} <span className={`badge ${session.status}`}>{t(`status.${session.status}`)}</span></h1>
+          <h1>{session.session_name} <span className={`badge ${session.status}`}>{t(STATUS[session.status])}</span></h1>
           <p className="quiet">{[session.input_source, dateTime(session.start_time), span(end - Date.parse(session.start_time))].filter(Boolean).join(' · ')}</p>
         </div>
         <div className="actions">
-          <button type="button" disabled={busy} onClick={() => void run(() => downloadCsv(`/api/movements?session_id=${session.id}`, session.session_name))}><Icon name="download" />{t('common.csv')}</button>
+          <button type="button" disabled={busy} onClick={() => void run(() => downloadCsv(`/api/movements?session_id=${session.id}`, session.session_name))}><Icon name="download" />{t('Download CSV')}</button>
           <SessionActions session={session} onDeleted={() => go('/sessions')} />
         </div>
       </header>
       <div className="tiles">
-        <Tile className="hero" label={t('dashboard.inside')} value={orUnknown(metric?.current_people_count)} detail={metric ? `${t('session.lastReading')} ${ago(metric.timestamp, now)}` : undefined} />
-        <Tile label={t('metric.in')} icon="in" tone="in" value={orUnknown(metric?.people_entered_last_minute)} />
-        <Tile label={t('metric.out')} icon="out" tone="out" value={orUnknown(metric?.people_exited_last_minute)} />
-        <Tile label={t('metric.fps')} value={orUnknown(metric?.fps_current, 1)} />
-        <Tile label={t('metric.cpu')} value={orUnknown(metric?.cpu_usage_percentage)} unit="%" />
-        <Tile label={t('metric.latency')} value={orUnknown(metric?.processing_latency_ms, 1)} unit="ms" />
+        <Tile className="hero" label={t('Inside now')} value={orUnknown(metric?.current_people_count)} detail={metric ? `${t('Last reading')} ${ago(metric.timestamp, now)}` : undefined} />
+        <Tile label={t('In per minute')} icon="in" tone="in" value={orUnknown(metric?.people_entered_last_minute)} />
+        <Tile label={t('Out per minute')} icon="out" tone="out" value={orUnknown(metric?.people_exited_last_minute)} />
+        <Tile label={t('Frames per second')} value={orUnknown(metric?.fps_current, 1)} />
+        <Tile label={t('CPU')} value={orUnknown(metric?.cpu_usage_percentage)} unit="%" />
+        <Tile label={t('Processing latency')} value={orUnknown(metric?.processing_latency_ms, 1)} unit="ms" />
       </div>
       <div className="toolbar">
-        <Choice label={t('live.window')} value={windowName} onChange={(value) => { setZoom(null); setWindowName(value); }}
-          options={[{ value: '5', text: t('unit.min', { n: 5 }) }, { value: '60', text: t('unit.h', { n: 1 }) }, { value: '360', text: t('unit.h', { n: 6 }) }]} />
-        {zoom && <button type="button" onClick={() => setZoom(null)}>{t('live.reset')}</button>}
+        <Choice label={t('Window')} value={windowName} onChange={(value) => { setZoom(null); setWindowName(value); }}
+          options={[{ value: '5', text: t('{n} min', { n: 5 }) }, { value: '60', text: t('{n} h', { n: 1 }) }, { value: '360', text: t('{n} h', { n: 6 }) }]} />
+        {zoom && <button type="button" onClick={() => setZoom(null)}>{t('Show the whole window')}</button>}
       </div>
       <SessionCharts sessions={charted} windowMs={WINDOWS[windowName]} pausedAt={null} zoom={zoom} onZoom={setZoom} />
       <div className="columns">
-        <Panel title={t('session.plane')} className="wide"><Plane session={session} movements={movements} /></Panel>
-        <Panel title={t('session.movements')} className="scroll">
-          {movements.length === 0 ? <Empty icon="person">{t('dashboard.noMovements')}</Empty> : <Movements movements={movements.slice(0, 60)} />}
+        <Panel title={t('Where people passed')} className="wide"><Plane session={session} movements={movements} /></Panel>
+        <Panel title={t('Movements')} className="scroll">
+          {movements.length === 0 ? <Empty icon="person">{t('Nobody has passed yet.')}</Empty> : <Movements movements={movements.slice(0, 60)} />}
         </Panel>
-        <Panel title={t('session.alerts')} className="scroll">
-          {alerts.length === 0 ? <Empty icon="check">{t('dashboard.noAlerts')}</Empty>
+        <Panel title={t('Alerts')} className="scroll">
+          {alerts.length === 0 ? <Empty icon="check">{t('Nothing needs you.')}</Empty>
             : <ul className="alert-list">{alerts.map((alert) => <AlertRow key={alert.id} alert={alert} session={session.session_name} />)}</ul>}
         </Panel>
-        <Panel title={t('session.settings')}><Settings session={session} /></Panel>
+        <Panel title={t('Settings')}><Settings session={session} /></Panel>
       </div>
     </div>
   );
@@ -93,10 +94,10 @@ function Settings({ session }: { session: Session }) {
   const shown = (value: number | string | null) => (value === null ? '–' : typeof value === 'number' ? number(value, 2) : value);
   const picture = session.resolution_width && session.resolution_height ? `${session.resolution_width} × ${session.resolution_height}` : null;
   const rows = [
-    [t('session.confidence'), session.confidence_threshold], [t('session.skip'), session.skip_frames],
-    [t('session.disappeared'), session.max_disappeared], [t('session.distance'), session.max_distance],
-    [t('session.resolution'), picture], [t('metric.fps'), session.fps],
-    [t('session.frames'), session.total_frames], [t('session.output'), session.output_path],
+    [t('Confidence threshold'), session.confidence_threshold], [t('Frames skipped'), session.skip_frames],
+    [t('Frames until lost'), session.max_disappeared], [t('Distance limit'), session.max_distance],
+    [t('Picture'), picture], [t('Frames per second'), session.fps],
+    [t('Frames'), session.total_frames], [t('Output'), session.output_path],
   ] as const;
   return <dl className="facts">{rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{shown(value)}</dd></div>)}</dl>;
 }

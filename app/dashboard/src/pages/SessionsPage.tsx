@@ -11,17 +11,18 @@ import { useNow } from '../hooks/useNow';
 import { useReplica } from '../hooks/useReplica';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
-import type { Key } from '../i18n/en';
+import type { Key } from '../i18n/vi';
 import { Dialog, Field } from '../parts/Dialog';
 import { Icon } from '../parts/Icon';
 import { Choice, Empty, Failed, Loading } from '../parts/Panel';
 import { SessionActions } from '../parts/SessionActions';
 import { follow, setQuery, useAddress } from '../router';
+import { STATUS } from '../i18n/names';
 
 type Filter = SessionStatus | 'all';
 const FILTERS: readonly Filter[] = ['all', 'active', 'completed', 'error', 'cancelled'];
 const COLUMNS: readonly { order: string; key: Key }[] = [
-  { order: 'session_name', key: 'sessions.name' }, { order: 'start_time', key: 'sessions.started' },
+  { order: 'session_name', key: 'Name' }, { order: 'start_time', key: 'Started' },
 ];
 interface Page { items: Session[]; next: string | null; total?: number }
 
@@ -39,22 +40,22 @@ export function SessionsPage() {
     <div className="sessions">
       <div className="toolbar">
         <label className="search"><Icon name="search" />
-          <input type="search" placeholder={t('sessions.search')} aria-label={t('sessions.search')} value={search}
+          <input type="search" placeholder={t('Search by name or source')} aria-label={t('Search by name or source')} value={search}
             onChange={(event) => change({ search: event.target.value })} />
         </label>
-        <Choice label={t('sessions.status')} value={status} onChange={(value) => change({ status: value === 'all' ? '' : value })}
-          options={FILTERS.map((value) => ({ value, text: value === 'all' ? t('common.all') : t(`status.${value}`) }))} />
+        <Choice label={t('Status')} value={status} onChange={(value) => change({ status: value === 'all' ? '' : value })}
+          options={FILTERS.map((value) => ({ value, text: value === 'all' ? t('All') : t(STATUS[value]) }))} />
         <span className="grow" />
-        <button type="button" className="primary" onClick={() => setCreating(true)}><Icon name="plus" />{t('sessions.new')}</button>
+        <button type="button" className="primary" onClick={() => setCreating(true)}><Icon name="plus" />{t('New session')}</button>
       </div>
       {error && <Failed error={error} retry={reload} />}
       {!page ? <Loading lines={10} /> : page.items.length === 0
-        ? <Empty icon="sessions">{t('sessions.empty')}</Empty>
+        ? <Empty icon="sessions">{t('No session matches.')}</Empty>
         : <Table rows={page.items} order={order} onOrder={(next) => change({ order: next })} />}
       <div className="pager">
-        <button type="button" className="icon-button" aria-label={t('sessions.previous')} disabled={after.length === 0} onClick={() => setAfter(after.slice(0, -1))}><Icon name="left" /></button>
-        <span>{t('sessions.page', { n: number(after.length + 1) })}</span>
-        <button type="button" className="icon-button" aria-label={t('sessions.next')} disabled={!page?.next} onClick={() => page?.next && setAfter([...after, page.next])}><Icon name="right" /></button>
+        <button type="button" className="icon-button" aria-label={t('Previous page')} disabled={after.length === 0} onClick={() => setAfter(after.slice(0, -1))}><Icon name="left" /></button>
+        <span>{t('Page {n}', { n: number(after.length + 1) })}</span>
+        <button type="button" className="icon-button" aria-label={t('Next page')} disabled={!page?.next} onClick={() => page?.next && setAfter([...after, page.next])}><Icon name="right" /></button>
       </div>
       {creating && <NewSession onClose={() => setCreating(false)} />}
     </div>
@@ -69,19 +70,19 @@ function Table({ rows, order, onOrder }: { rows: readonly Session[]; order: stri
     const falls = order === `-${column}`;
     return (
       <th key={key} aria-sort={falls ? 'descending' : order === column ? 'ascending' : 'none'}>
-        <button type="button" className="sort" title={t('sessions.sort', { column: t(key) })} onClick={() => onOrder(falls ? column : `-${column}`)}>{t(key)}</button>
+        <button type="button" className="sort" title={t('Sort by {column}', { column: t(key) })} onClick={() => onOrder(falls ? column : `-${column}`)}>{t(key)}</button>
       </th>
     );
   };
   return (
     <div className="table-place">
       <table>
-        <thead><tr>{heading(COLUMNS[0]!)}<th>{t('sessions.status')}</th><th className="source">{t('sessions.source')}</th>{heading(COLUMNS[1]!)}<th className="figure">{t('sessions.duration')}</th><th className="figure">{t('sessions.inside')}</th><th><span className="unseen">{t('sessions.actions')}</span></th></tr></thead>
+        <thead><tr>{heading(COLUMNS[0]!)}<th>{t('Status')}</th><th className="source">{t('Source')}</th>{heading(COLUMNS[1]!)}<th className="figure">{t('Duration')}</th><th className="figure">{t('Inside')}</th><th><span className="unseen">{t('Actions')}</span></th></tr></thead>
         <tbody>
           {rows.map((row) => (
             <tr key={row.id}>
               <td><a href={`/sessions/${row.id}`} onClick={follow}>{row.session_name}</a></td>
-              <td><span className={`badge ${row.status}`}>{t(`status.${row.status}`)}</span></td>
+              <td><span className={`badge ${row.status}`}>{t(STATUS[row.status])}</span></td>
               <td className="source">{row.input_source ?? '–'}</td>
               <td>{dateTime(row.start_time)}</td>
               <td className="figure">{span((row.end_time ? Date.parse(row.end_time) : now) - Date.parse(row.start_time))}</td>
@@ -104,9 +105,9 @@ function NewSession({ onClose }: { onClose: () => void }) {
     if (await run(() => send('POST', '/api/sessions', body))) onClose();
   };
   return (
-    <Dialog title={t('sessions.new')} action={t('sessions.start')} busy={busy} onClose={onClose} onSubmit={(form) => void create(form)}>
-      <Field label={t('sessions.name')}><input name="name" required maxLength={200} autoFocus /></Field>
-      <Field label={t('sessions.source')}><input name="source" placeholder="rtsp://" maxLength={500} /></Field>
+    <Dialog title={t('New session')} action={t('Start')} busy={busy} onClose={onClose} onSubmit={(form) => void create(form)}>
+      <Field label={t('Name')}><input name="name" required maxLength={200} autoFocus /></Field>
+      <Field label={t('Source')}><input name="source" placeholder="rtsp://" maxLength={500} /></Field>
     </Dialog>
   );
 }

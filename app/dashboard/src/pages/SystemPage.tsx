@@ -4,22 +4,25 @@ import { useWorkers, type Answered } from '../data/system';
 import { feedOf } from '../feed/shared';
 import { useConnection } from '../hooks/useConnection';
 import { useNow } from '../hooks/useNow';
+import { useSSE } from '../hooks/useSSE';
 import { useWords } from '../i18n/language';
-import type { Key } from '../i18n/en';
+import type { Key } from '../i18n/vi';
 import { Failed, Loading, Panel } from '../parts/Panel';
 import { Sparkline } from '../parts/Sparkline';
 import { Tile } from '../parts/Tile';
+import { LISTENER } from '../i18n/names';
 
 const COUNTERS: readonly { key: Key; name: 'replays' | 'log_reads' | 'overflows' | 'resets' | 'reconnects' | 'unannounced' | 'errors'; bad?: boolean }[] = [
-  { key: 'system.resumed', name: 'replays' }, { key: 'system.logReads', name: 'log_reads' },
-  { key: 'system.overflows', name: 'overflows' }, { key: 'system.resets', name: 'resets' },
-  { key: 'system.reconnects', name: 'reconnects', bad: true }, { key: 'system.unannounced', name: 'unannounced', bad: true },
-  { key: 'system.errors', name: 'errors', bad: true },
+  { key: 'Resumed', name: 'replays' }, { key: 'Log reads', name: 'log_reads' },
+  { key: 'Overflows', name: 'overflows' }, { key: 'Resets', name: 'resets' },
+  { key: 'Listener reconnects', name: 'reconnects', bad: true }, { key: 'Unannounced changes', name: 'unannounced', bad: true },
+  { key: 'Errors', name: 'errors', bad: true },
 ];
 
 export function SystemPage() {
   const { t, number } = useWords();
   const { workers, error } = useWorkers();
+  useSSE('/api/sse?topics=sessions,movements,alerts,metrics'); // so that this screen, too, has something to measure
   useNow();
   const latency = medianLatency();
   const state = useConnection();
@@ -32,19 +35,19 @@ export function SystemPage() {
     <div className="system">
       {error && <Failed error={error} />}
       <div className="tiles">
-        <Tile label={t('system.streams')} value={shown(sum((worker) => worker.streams))} detail={t(feedOf().leading ? 'system.leading' : 'system.following')} />
-        <Tile label={t('system.changes')} value={shown(changes, 1)}><Sparkline values={workers[0]?.history ?? []} tone="in" /></Tile>
-        <Tile label={t('system.deliveries')} value={shown(sum((worker) => worker.deliveriesPerSecond), 1)} />
-        <Tile label={t('system.lag')} value={lag ? number(lag.p50, 1) : '–'} unit="ms" detail={lag ? t('system.lagDetail', { time: t('unit.ms', { n: number(lag.p99, 1) }) }) : undefined} />
-        <Tile label={t('system.browser')} value={latency ? number(latency.median, 0) : '–'} unit="ms" detail={latency ? t('system.browserDetail', { n: number(latency.count) }) : undefined} />
-        <Tile label={t('system.losses')} value={number(state.losses)} tone={state.losses > 0 ? 'warn' : ''} />
+        <Tile label={t('Open streams')} value={shown(sum((worker) => worker.streams))} detail={t(feedOf().leading ? 'This tab holds the connection for all tabs of this browser.' : 'Another tab of this browser holds the connection.')} />
+        <Tile label={t('Changes a second')} value={shown(changes, 1)} />
+        <Tile label={t('Deliveries a second')} value={shown(sum((worker) => worker.deliveriesPerSecond), 1)} />
+        <Tile label={t('Commit to publish')} value={lag ? number(lag.p50, 1) : '–'} unit="ms" detail={lag ? t('p99 {time}', { time: t('{n} ms', { n: number(lag.p99, 1) }) }) : undefined} />
+        <Tile label={t('Commit to this screen')} value={latency ? number(latency.median, 0) : '–'} unit="ms" detail={latency ? t('median of the last {n} changes', { n: number(latency.count) }) : undefined} />
+        <Tile label={t('Losses of this browser')} value={number(state.losses)} tone={state.losses > 0 ? 'warn' : ''} />
       </div>
-      <Panel title={t('system.workers')} side={<span className="quiet">{number(workers.length)}</span>}>
+      <Panel title={t('Workers')} side={<span className="quiet">{number(workers.length)}</span>}>
         <div className="workers">{workers.map((worker) => <WorkerCard key={worker.worker} worker={worker} />)}</div>
-        <p className="quiet note">{t('system.explain')}</p>
+        <p className="quiet note">{t('Each worker answers for itself; whichever takes the request is shown here. Asked every two seconds while this page is open.')}</p>
       </Panel>
-      <Panel title={t('system.trigger')}>
-        <p className="quiet note">{t('system.triggerText')} <code>./run python benchmarks/write_cost.py</code></p>
+      <Panel title={t('Cost of the triggers')}>
+        <p className="quiet note">{t('A commit that is recorded costs the writer this much more than the bare insert: run')} <code>./run python -m benchmarks.write_cost</code></p>
       </Panel>
     </div>
   );
@@ -58,16 +61,17 @@ function WorkerCard({ worker }: { worker: Answered }) {
   return (
     <article className="worker">
       <header>
-        <strong>{t('system.worker')} {worker.worker}</strong>
-        <span className={`badge ${listener.state === 'live' ? 'active' : 'error'}`}>{t('system.listener')}: {t(`listener.${listener.state}`)}</span>
-        <span className="quiet">{t('system.listenerSince', { time: time(since, true) })}</span>
+        <strong>{t('Worker')} {worker.worker}</strong>
+        <span className={`badge ${listener.state === 'live' ? 'active' : 'error'}`}>{t('Listener')}: {t(LISTENER[listener.state])}</span>
+        <span className="quiet">{t('since {time}', { time: time(since, true) })}</span>
       </header>
+      <Sparkline values={worker.history} />
       <dl className="facts grid">
-        <div><dt>{t('system.up')}</dt><dd>{span(now - worker.started_at * 1000)}</dd></div>
-        <div><dt>{t('system.seen')}</dt><dd>{ago(worker.at, now)}</dd></div>
-        <div><dt>{t('system.streams')}</dt><dd>{number(worker.streams)}</dd></div>
-        <div><dt>{t('system.cursor')}</dt><dd>{number(listener.cursor)}</dd></div>
-        <div><dt>{t('system.ring')}</dt><dd>{t('system.frames', { n: number(ring.frames) })}, {t('unit.mb', { n: number(ring.bytes / 1e6, 1) })}</dd></div>
+        <div><dt>{t('Up')}</dt><dd>{span(now - worker.started_at * 1000)}</dd></div>
+        <div><dt>{t('Answered')}</dt><dd>{ago(worker.at, now)}</dd></div>
+        <div><dt>{t('Open streams')}</dt><dd>{number(worker.streams)}</dd></div>
+        <div><dt>{t('Cursor')}</dt><dd>{number(listener.cursor)}</dd></div>
+        <div><dt>{t('Ring in memory')}</dt><dd>{t('{n} frames', { n: number(ring.frames) })}, {t('{n} MB', { n: number(ring.bytes / 1e6, 1) })}</dd></div>
         {COUNTERS.map(({ key, name, bad }) => (
           <div key={key} className={bad && (worker[name] ?? 0) > 0 ? 'bad' : ''}><dt>{t(key)}</dt><dd>{number(worker[name] ?? 0)}</dd></div>
         ))}

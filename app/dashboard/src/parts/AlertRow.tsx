@@ -16,7 +16,7 @@ export function AlertRow({ alert, session, select }: { alert: Alert; session: st
   const now = useNow();
   const { busy, run } = useSend();
   const began = Date.parse(alert.triggered_at);
-  const lasted = alert.resolved_at ? t('alerts.lasted', { time: span(Date.parse(alert.resolved_at) - began) }) : '';
+  const lasted = alert.resolved_at ? t('lasted {time}', { time: span(Date.parse(alert.resolved_at) - began) }) : '';
   return (
     <li className={alert.is_resolved ? 'alert resolved' : 'alert'}>
       {select}
@@ -26,14 +26,14 @@ export function AlertRow({ alert, session, select }: { alert: Alert; session: st
         <span>
           {alert.session_id ? <a href={`/sessions/${alert.session_id}`} onClick={follow}>{session}</a> : session}
           {alert.current_value !== null && alert.threshold_value !== null &&
-            <> · {t('alerts.value', { value: number(alert.current_value), limit: number(alert.threshold_value) })}</>}
+            <> · {t('{value} at a limit of {limit}', { value: number(alert.current_value), limit: number(alert.threshold_value) })}</>}
         </span>
       </div>
       <div className="alert-time">
         <time>{dateTime(alert.triggered_at)}</time>
-        <span>{alert.is_resolved ? lasted : t('alerts.since', { time: span(Math.max(1000, now - began)) })}</span>
+        <span>{alert.is_resolved ? lasted : t('open for {time}', { time: span(Math.max(1000, now - began)) })}</span>
       </div>
-      {!alert.is_resolved && <button type="button" disabled={busy} onClick={() => void run(() => resolveAlert(alert.id))}>{t('alerts.resolve')}</button>}
+      {!alert.is_resolved && <button type="button" disabled={busy} onClick={() => void run(() => resolveAlert(alert.id))}>{t('Resolve')}</button>}
     </li>
   );
 }

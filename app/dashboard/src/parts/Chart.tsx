@@ -5,14 +5,11 @@
  */
 import { useEffect, useRef } from 'react';
 import uPlot from 'uplot';
-import 'uplot/dist/uPlot.min.css';
 import { useSettings } from '../data/settings';
 import { useWords } from '../i18n/language';
 
 export interface Line { label: string; color: string; dashed?: boolean }
 export type ChartData = [number[], ...(number | null)[][]];
-
-const HEIGHT = 168;
 
 export function Chart({ label, lines, data, group, digits = 0, unit = '', onZoom }: {
   label: string; lines: readonly Line[]; data: ChartData; group: string; digits?: number; unit?: string;
@@ -34,7 +31,7 @@ export function Chart({ label, lines, data, group, digits = 0, unit = '', onZoom
     const color = (name: string) => style.getPropertyValue(name).trim();
     const axis = { stroke: color('--faint'), grid: { stroke: color('--grid'), width: 1 }, ticks: { show: false }, font: `11px ${style.getPropertyValue('--font')}` };
     const chart = new uPlot({
-      width: element.clientWidth || 300, height: HEIGHT,
+      width: element.clientWidth || 300, height: element.clientHeight || 168,
       padding: [8, 4, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: group }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
@@ -66,7 +63,7 @@ export function Chart({ label, lines, data, group, digits = 0, unit = '', onZoom
       },
     }, latest.current.data as uPlot.AlignedData, element);
     plot.current = chart;
-    const resize = new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height: HEIGHT }));
+    const resize = new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height: element.clientHeight }));
     resize.observe(element);
     return () => { resize.disconnect(); chart.destroy(); plot.current = null; };
   }, [shape, group, words, theme, dark, digits, unit]);
@@ -78,7 +75,7 @@ export function Chart({ label, lines, data, group, digits = 0, unit = '', onZoom
   return (
     <figure className="chart">
       <figcaption><span>{label}</span><output className="readout" aria-hidden="true" /></figcaption>
-      <div ref={place} className="chart-place" role="img" aria-label={`${label}: ${summary}`} style={{ height: HEIGHT }} />
+      <div ref={place} className="chart-place" role="img" aria-label={`${label}: ${summary}`} />
     </figure>
   );
 }

@@ -5,6 +5,7 @@ import { feedOf } from '../feed/shared';
 import { useConnection } from '../hooks/useConnection';
 import { useNow } from '../hooks/useNow';
 import { useWords, type Words } from '../i18n/language';
+import { CONNECTION } from '../i18n/names';
 
 type Tone = 'good' | 'warn' | 'bad' | 'idle';
 
@@ -20,33 +21,33 @@ export function Connection() {
       <span className="connection-label">{label}</span>
       {detail && <span className="connection-detail" aria-hidden="true">{detail}</span>}
       {state.status === 'reconnecting' && online && (
-        <button type="button" className="link" onClick={() => feedOf().retry()}>{words.t('connection.retry')}</button>
+        <button type="button" className="link" onClick={() => feedOf().retry()}>{words.t('Try now')}</button>
       )}
     </div>
   );
 
   function describe(): { tone: Tone; label: string; detail: string } {
     const { t, span } = words;
-    const since = t('connection.since', { time: span(Math.max(1000, now - state.since)) });
-    if (!online) return { tone: 'bad', label: t('connection.offline'), detail: since };
+    const since = t('Lost {time} ago', { time: span(Math.max(1000, now - state.since)) });
+    if (!online) return { tone: 'bad', label: t('No network'), detail: since };
     // A page that asks for more reopens its connection; that takes milliseconds and is no news.
-    if (state.status === 'connecting' && now - state.since < 2000) return { tone: 'idle', label: t('connection.live'), detail: '' };
+    if (state.status === 'connecting' && now - state.since < 2000) return { tone: 'idle', label: t('Live'), detail: '' };
     if (state.status === 'reconnecting') {
       const left = Math.max(1000, (state.retryAt ?? now) - now);
-      return { tone: 'bad', label: t('connection.reconnecting'), detail: `${since}, ${t('connection.next', { time: span(left) })}` };
+      return { tone: 'bad', label: t('Reconnecting'), detail: `${since}, ${t('next try in {time}', { time: span(left) })}` };
     }
-    if (state.status !== 'live') return { tone: 'warn', label: t(`connection.${state.status}`), detail: '' };
-    if (state.error === 'database_unavailable') return { tone: 'bad', label: t('connection.database'), detail: '' };
+    if (state.status !== 'live') return { tone: 'warn', label: t(CONNECTION[state.status]), detail: '' };
+    if (state.error === 'database_unavailable') return { tone: 'bad', label: t('Database away'), detail: '' };
     const latency = medianLatency();
     const behind = latency && latency.last > 3000;
-    if (behind) return { tone: 'warn', label: t('connection.live'), detail: t('connection.behind', { time: span(latency.last) }) };
-    return { tone: 'good', label: t('connection.live'), detail: latency ? span(latency.median) : '' };
+    if (behind) return { tone: 'warn', label: t('Live'), detail: t('{time} behind', { time: span(latency.last) }) };
+    return { tone: 'good', label: t('Live'), detail: latency ? span(latency.median) : '' };
   }
 }
 
 function explain({ t, span }: Words): string | undefined {
   const latency = medianLatency();
-  return latency ? t('connection.explain', { time: span(latency.median) }) : undefined;
+  return latency ? t('Changes arrive as they are written. Median from commit to this screen: {time}.', { time: span(latency.median) }) : undefined;
 }
 
 function useOnline(): boolean {

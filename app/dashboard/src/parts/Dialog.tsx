@@ -17,7 +17,7 @@ export function Dialog({ title, action, danger = false, busy = false, onSubmit, 
         <h2>{title}</h2>
         {children}
         <footer>
-          <button type="button" onClick={onClose}>{t('common.cancel')}</button>
+          <button type="button" onClick={onClose}>{t('Cancel')}</button>
           <button type="submit" className={danger ? 'danger' : 'primary'} disabled={busy}>{action}</button>
         </footer>
       </form>

@@ -3,7 +3,6 @@ import { MINUTE, type Minute } from '../data/flow';
 import { useWords } from '../i18n/language';
 
 const WIDTH = 600;
-const HEIGHT = 180;
 const MIDDLE = 84;
 
 export function FlowBars({ minutes }: { minutes: readonly Minute[] }) {
@@ -17,7 +16,7 @@ export function FlowBars({ minutes }: { minutes: readonly Minute[] }) {
     <figure className="flow">
       <div className="flow-scale" aria-hidden="true"><span>{number(top)}</span><span>0</span><span>{number(top)}</span></div>
       <svg viewBox={`0 0 ${WIDTH} ${MIDDLE * 2}`} preserveAspectRatio="none" role="img"
-        aria-label={t('dashboard.flowLabel', { in: number(entered), out: number(exited) })} style={{ aspectRatio: WIDTH / HEIGHT }}>
+        aria-label={t('In the last hour {in} entered and {out} exited.', { in: number(entered), out: number(exited) })}>
         {[0.5, 1].map((part) => (
           <g key={part} className="grid">
             <line x1="0" x2={WIDTH} y1={MIDDLE - scale(top * part)} y2={MIDDLE - scale(top * part)} />
@@ -26,7 +25,7 @@ export function FlowBars({ minutes }: { minutes: readonly Minute[] }) {
         ))}
         {minutes.map((minute, index) => (
           <g key={minute.start} className={index === minutes.length - 1 ? 'bar current' : 'bar'}>
-            <title>{`${time(minute.start)}: ${minute.in} ${t('flow.entered')}, ${minute.out} ${t('flow.exited')}`}</title>
+            <title>{`${time(minute.start)}: ${minute.in} ${t('entered')}, ${minute.out} ${t('exited')}`}</title>
             <rect className="hit" x={index * step} y="0" width={step} height={MIDDLE * 2} />
             <rect className="in" x={index * step + step * 0.14} width={step * 0.72} y={MIDDLE - scale(minute.in)} height={scale(minute.in)} />
             <rect className="out" x={index * step + step * 0.14} width={step * 0.72} y={MIDDLE} height={scale(minute.out)} />

@@ -20,7 +20,7 @@ export function Empty({ icon, children }: { icon: IconName; children: ReactNode 
 export function Loading({ lines = 4 }: { lines?: number }) {
   const { t } = useWords();
   return (
-    <div className="skeleton" role="status" aria-label={t('common.loading')}>
+    <div className="skeleton" role="status" aria-label={t('Loading')}>
       {Array.from({ length: lines }, (_, line) => <span key={line} />)}
     </div>
   );
@@ -30,8 +30,8 @@ export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
   const { t } = useWords();
   return (
     <div className="failed" role="alert">
-      <span>{t('common.unreachable')} <small>{error.message}</small></span>
-      {retry && <button type="button" onClick={retry}>{t('common.retry')}</button>}
+      <span>{t('The server does not answer. What is shown may be old.')} <small>{error.message}</small></span>
+      {retry && <button type="button" onClick={retry}>{t('Try again')}</button>}
     </div>
   );
 }

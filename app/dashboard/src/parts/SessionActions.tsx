@@ -6,6 +6,7 @@ import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
 import { Dialog, Field } from './Dialog';
 import { Icon } from './Icon';
+import { ACTION } from '../i18n/names';
 
 type Open = 'stop' | 'rename' | 'delete' | null;
 
@@ -19,9 +20,9 @@ export function SessionActions({ session, compact = false, onDeleted }: { sessio
     if (await run(task)) { close(); after?.(); }
   };
   const button = (action: Exclude<Open, null>, icon: 'stop' | 'edit' | 'trash') => (
-    <button type="button" className={compact ? 'icon-button' : ''} title={t(`sessions.${action}`)}
-      aria-label={`${t(`sessions.${action}`)}: ${session.session_name}`} onClick={() => setOpen(action)}>
-      <Icon name={icon} />{!compact && t(`sessions.${action}`)}
+    <button type="button" className={compact ? 'icon-button' : ''} title={t(ACTION[action])}
+      aria-label={`${t(ACTION[action])}: ${session.session_name}`} onClick={() => setOpen(action)}>
+      <Icon name={icon} />{!compact && t(ACTION[action])}
     </button>
   );
   return (
@@ -30,21 +31,21 @@ export function SessionActions({ session, compact = false, onDeleted }: { sessio
       {button('rename', 'edit')}
       {button('delete', 'trash')}
       {open === 'stop' && (
-        <Dialog title={t('sessions.stopTitle', { name: session.session_name })} action={t('sessions.stop')} busy={busy} onClose={close}
+        <Dialog title={t('Stop {name}?', { name: session.session_name })} action={t('Stop')} busy={busy} onClose={close}
           onSubmit={() => void then(() => send('PATCH', path, stopped(session)))}>
-          <p>{t('sessions.stopText')}</p>
+          <p>{t('It is marked as completed now. A camera that goes on writing is not stopped by this.')}</p>
         </Dialog>
       )}
       {open === 'rename' && (
-        <Dialog title={t('sessions.rename')} action={t('common.save')} busy={busy} onClose={close}
+        <Dialog title={t('Rename')} action={t('Save')} busy={busy} onClose={close}
           onSubmit={(form) => void then(() => send('PATCH', path, { session_name: form.get('name') }))}>
-          <Field label={t('sessions.name')}><input name="name" required maxLength={200} defaultValue={session.session_name} autoFocus /></Field>
+          <Field label={t('Name')}><input name="name" required maxLength={200} defaultValue={session.session_name} autoFocus /></Field>
         </Dialog>
       )}
       {open === 'delete' && (
-        <Dialog title={t('sessions.deleteTitle', { name: session.session_name })} action={t('sessions.delete')} danger busy={busy} onClose={close}
+        <Dialog title={t('Delete {name}?', { name: session.session_name })} action={t('Delete')} danger busy={busy} onClose={close}
           onSubmit={() => void then(() => send('DELETE', path), onDeleted)}>
-          <p>{t('sessions.deleteText')}</p>
+          <p>{t('Its movements, readings and alerts go with it. This cannot be undone.')}</p>
         </Dialog>
       )}
     </>

@@ -27,12 +27,12 @@ export function SessionCards({ sessions, latest }: { sessions: readonly Session[
               <Sparkline values={reading?.counts ?? []} />
               <span className="card-foot">
                 {quiet ? (
-                  <span className="badge idle">{metric ? `${t('dashboard.quiet')}, ${ago(metric.timestamp, now)}` : t('detection.waiting')}</span>
+                  <span className="badge idle">{metric ? `${t('quiet')}, ${ago(metric.timestamp, now)}` : t('Waiting')}</span>
                 ) : (
                   <>
                     <span className="in">+{number(metric.people_entered_last_minute ?? 0)}</span>
                     <span className="out">−{number(metric.people_exited_last_minute ?? 0)}</span>
-                    <span>{metric.fps_current === null ? '' : t('unit.fps', { n: number(metric.fps_current) })}</span>
+                    <span>{metric.fps_current === null ? '' : t('{n} fps', { n: number(metric.fps_current) })}</span>
                   </>
                 )}
               </span>

@@ -8,7 +8,7 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import { KEPT, sampled, seriesPlot, type Column, type SeriesSet } from '../data/series';
 import { useReplica } from '../hooks/useReplica';
 import { useWords } from '../i18n/language';
-import type { Key } from '../i18n/en';
+import type { Key } from '../i18n/vi';
 import { Chart, type ChartData, type Line } from './Chart';
 import { Loading } from './Panel';
 
@@ -20,12 +20,12 @@ const REDRAW_MS = 250;
 
 interface View { key: Key; columns: readonly Column[]; digits?: number; unit?: string }
 const VIEWS: readonly View[] = [
-  { key: 'metric.inside', columns: ['inside'] },
-  { key: 'metric.flow', columns: ['in', 'out'] },
-  { key: 'metric.fps', columns: ['fps'], digits: 1 },
-  { key: 'metric.cpu', columns: ['cpu'], unit: ' %' },
-  { key: 'metric.memory', columns: ['memory'], unit: ' MB' },
-  { key: 'metric.latency', columns: ['latency'], digits: 1, unit: ' ms' },
+  { key: 'People inside', columns: ['inside'] },
+  { key: 'In and out per minute', columns: ['in', 'out'] },
+  { key: 'Frames per second', columns: ['fps'], digits: 1 },
+  { key: 'CPU', columns: ['cpu'], unit: ' %' },
+  { key: 'Memory', columns: ['memory'], unit: ' MB' },
+  { key: 'Processing latency', columns: ['latency'], digits: 1, unit: ' ms' },
 ];
 
 export function SessionCharts({ sessions, windowMs, pausedAt, zoom, onZoom }: {
@@ -57,7 +57,7 @@ export function SessionCharts({ sessions, windowMs, pausedAt, zoom, onZoom }: {
           ))}
         </div>
       ) : <Loading lines={8} />}
-      {partial && <p className="quiet">{t('live.partial', { n: number(KEPT) })}</p>}
+      {partial && <p className="quiet">{t('Only the newest {n} readings of a session are loaded.', { n: number(KEPT) })}</p>}
     </>
   );
 }
@@ -78,7 +78,7 @@ function chartOf(view: View, sessions: readonly Charted[], sets: ReadonlyMap<str
     const series = sets.get(session.id)?.byId.get(session.id);
     for (const column of view.columns) {
       const flow = view.columns.length > 1;
-      const suffix = flow ? t(column === 'in' ? 'flow.in' : 'flow.out') : '';
+      const suffix = flow ? t(column === 'in' ? 'In' : 'Out') : '';
       lines.push({
         label: sessions.length > 1 ? `${session.name} ${suffix}`.trim() : suffix || t(view.key),
         color: flow && sessions.length === 1 ? (column === 'in' ? '--in' : '--out') : session.color,

@@ -8,6 +8,7 @@ import { follow } from '../router';
 import { Connection } from './Connection';
 import { Icon, type IconName } from './Icon';
 import { Toasts } from './Toasts';
+import { PAGE, THEME } from '../i18n/names';
 
 export type PageName = 'dashboard' | 'live' | 'sessions' | 'alerts' | 'system';
 
@@ -28,21 +29,21 @@ export function Shell({ page, children }: { page: PageName | null; children: Rea
   const now = useNow();
   return (
     <div className="shell">
-      <a className="skip" href="#content">{t('app.skip')}</a>
+      <a className="skip" href="#content">{t('Skip to content')}</a>
       <header className="topbar">
-        <a className="brand" href="/" onClick={follow} aria-label={t('app.name')}><Mark /><span>{t('app.name')}</span></a>
+        <a className="brand" href="/" onClick={follow} aria-label={t('People counting')}><Mark /><span>{t('People counting')}</span></a>
         <Connection />
         <time className="clock">{time(now, true)}</time>
-        <button type="button" className="icon-button" title={t(`theme.${theme}`)} aria-label={t(`theme.${theme}`)}
+        <button type="button" className="icon-button" title={t(THEME[theme])} aria-label={t(THEME[theme])}
           onClick={() => changeSettings({ theme: NEXT_THEME[theme] })}><Icon name={THEME_ICON[theme]} /></button>
         <button type="button" className="icon-button" lang={language === 'en' ? 'vi' : 'en'}
-          title={t('language.switch')} aria-label={t('language.switch')}
+          title={t('Chuyển sang tiếng Việt')} aria-label={t('Chuyển sang tiếng Việt')}
           onClick={() => setLanguage(language === 'en' ? 'vi' : 'en')}>{language === 'en' ? 'VI' : 'EN'}</button>
       </header>
-      <nav className="nav" aria-label={t('nav.label')}>
+      <nav className="nav" aria-label={t('Pages')}>
         {PAGES.map(({ name, path }) => (
           <a key={name} href={path} onClick={follow} aria-current={page === name ? 'page' : undefined}>
-            <Icon name={name} /><span>{t(`nav.${name}`)}</span>
+            <Icon name={name} /><span>{t(PAGE[name])}</span>
             {name === 'alerts' && alerts.length > 0 && <span className="count">{alerts.length}</span>}
           </a>
         ))}

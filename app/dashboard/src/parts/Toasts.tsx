@@ -16,7 +16,7 @@ export function Toasts() {
             {title && <strong>{title}</strong>}
             {href ? <a href={href} onClick={follow}>{text}</a> : <span>{text}</span>}
           </div>
-          <button type="button" className="icon-button" aria-label={t('common.close')} onClick={() => dismiss(id)}><Icon name="close" /></button>
+          <button type="button" className="icon-button" aria-label={t('Close')} onClick={() => dismiss(id)}><Icon name="close" /></button>
         </div>
       ))}
     </div>
