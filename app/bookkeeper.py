@@ -34,7 +34,7 @@ class Bookkeeper:
         self._silence_seconds = silence_seconds
         self._interval_seconds = interval_seconds
         self._stopping = Event()
-        self._greenlet: gevent.Greenlet | None = None
+        self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:
         """Work from now on, until ``stop``."""

@@ -64,7 +64,7 @@ def _send(path: str, caching: str) -> Response:
     file = _read(path)
     if file is None:
         abort(404)
-    packed = file.packed if "gzip" in request.accept_encodings else None
+    packed = file.packed if request.accept_encodings.quality("gzip") else None
     response = Response(packed or file.body, content_type=file.kind)
     if packed:
         response.headers["Content-Encoding"] = "gzip"
@@ -72,7 +72,8 @@ def _send(path: str, caching: str) -> Response:
     response.headers["Vary"] = "Accept-Encoding"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.set_etag(f"{file.tag}{'-gzip' if packed else ''}")
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 @cache
