@@ -9,7 +9,7 @@ from __future__ import annotations
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from app.api import alerts, health, metrics, movements, sessions, statistics, stream, system, thresholds
+from app.api import alerts, changes, health, metrics, movements, sessions, statistics, stream, system, thresholds
 from app.api.compression import register_compression
 from app.api.errors import Problem, register_errors
 
@@ -34,7 +34,7 @@ def register(app: OpenAPI) -> None:
     """Put the resources and the errors on the app."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.strict_slashes = False
-    for module in (sessions, movements, alerts, metrics, thresholds, statistics, stream, health, system):
+    for module in (sessions, movements, alerts, metrics, thresholds, statistics, changes, stream, health, system):
         app.register_api(module.api)
     register_errors(app)
     register_compression(app)
