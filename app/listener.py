@@ -113,8 +113,11 @@ class Listener:
         self._turn("live")
         check_at = time.monotonic() + self._check_seconds
         while True:
-            select([connection], [], [], max(0.0, check_at - time.monotonic()))
+            # What came in together with the answer to a query is in memory: the socket would not tell.
             connection.poll()
+            if not connection.notifies:
+                select([connection], [], [], max(0.0, check_at - time.monotonic()))
+                connection.poll()
             self._hear(connection)
             if time.monotonic() >= check_at:
                 self._check(connection)
