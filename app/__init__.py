@@ -47,7 +47,7 @@ def create_app(config: Config | None = None) -> Flask:
         check_seconds=config.listener_check_seconds,
     )
     pruner = Pruner(
-        partial(connect, url, application_name="people-feed pruner"),
+        partial(connect, url, application_name="people-feed pruner", is_patient=True),
         hours=config.retention_hours,
         most_bytes=config.retention_bytes,
     )

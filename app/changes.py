@@ -10,13 +10,14 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from gevent.lock import BoundedSemaphore
 from psycopg2.extensions import connection as Connection
 from sqlalchemy import create_engine
 
-from app.database import sqlalchemy_url
+from app.database import connect, sqlalchemy_url
 from app.sse import change_frame, connection_frame
 
 Topic = Literal["sessions", "movements", "alerts", "metrics"]
@@ -198,7 +199,7 @@ class ChangeLog:
             pool_timeout=30,
             pool_pre_ping=True,
             isolation_level="AUTOCOMMIT",
-            connect_args={"application_name": "people-counter replay", "options": "-c statement_timeout=10000"},
+            creator=partial(connect, database_url, application_name="people-counter replay", statement_timeout=10_000),
         )
         # Waiting here is fair and has no time limit; waiting for the pool has one.
         self._turn = BoundedSemaphore(connections)

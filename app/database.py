@@ -1,8 +1,8 @@
 """Connections to PostgreSQL, under gevent and without.
 
-Invariant: a call to ``connect`` ends within its time, whatever the network does. libpq keeps that promise itself in
-a plain process; under gevent it ignores ``connect_timeout`` and looks names up with the whole loop standing still,
-so there we do both. Knows nothing of pools, tables or the embedded server.
+Invariant: a call to ``connect`` ends within its time, whatever the network does, and so does a greenlet's wait for an
+answer. libpq keeps the first promise itself in a plain process; under gevent it ignores ``connect_timeout`` and looks
+names up with the whole loop standing still, so there we do both. Knows nothing of pools, tables or the embedded server.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from psycopg2.extensions import connection as Connection
 
 # A peer that vanished without a word (a pulled cable, a firewall that forgot us) is noticed within about 15 seconds.
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+# A firewall or a proxy between may go on acknowledging for a peer that is gone: then only the silence tells. This is
+# longer than any statement_timeout of ours.
+_ANSWER_SECONDS = 15.0
 
 
 def use_gevent() -> None:
@@ -23,8 +26,17 @@ def use_gevent() -> None:
     extensions.set_wait_callback(_wait)
 
 
-def connect(url: str, *, application_name: str, connect_seconds: float = 5.0, **settings: str | int) -> Connection:
+class _Patient(Connection):
+    """A connection that a greenlet may wait for without limit."""
+
+
+def connect(
+    url: str, *, application_name: str, connect_seconds: float = 5.0, is_patient: bool = False, **settings: str | int
+) -> Connection:
     """Open a connection in autocommit mode; ``settings`` are server settings, such as ``statement_timeout=5000``.
+
+    A statement whose answer keeps a greenlet waiting for 15 seconds fails, and its connection with it, unless
+    ``is_patient``: for work that takes long, such as VACUUM.
 
     Raises:
         psycopg2.OperationalError: refused, or no answer within ``connect_seconds``.
@@ -33,6 +45,8 @@ def connect(url: str, *, application_name: str, connect_seconds: float = 5.0, **
     parameters["options"] = " ".join(
         [parameters.get("options", ""), *(f"-c {name}={_escaped(value)}" for name, value in settings.items())]
     ).strip()
+    if is_patient:
+        parameters["connection_factory"] = _Patient
     if extensions.get_wait_callback() is None:
         connection: Connection = psycopg2.connect(**parameters, connect_timeout=max(2, round(connect_seconds)))
     else:
@@ -80,10 +94,13 @@ def _escaped(value: str | int) -> str:
 def _wait(connection: Connection) -> None:
     from gevent.socket import wait_read, wait_write
 
+    seconds = None if isinstance(connection, _Patient) else _ANSWER_SECONDS
+    # In libpq's words, by which SQLAlchemy knows that the whole pool is in doubt.
+    silence = psycopg2.OperationalError(f"could not receive data from server: silent for {_ANSWER_SECONDS:g} seconds")
     while (state := connection.poll()) != extensions.POLL_OK:
         if state == extensions.POLL_READ:
-            wait_read(connection.fileno())
+            wait_read(connection.fileno(), timeout=seconds, timeout_exc=silence)
         elif state == extensions.POLL_WRITE:
-            wait_write(connection.fileno())
+            wait_write(connection.fileno(), timeout=seconds, timeout_exc=silence)
         else:
             raise psycopg2.OperationalError(f"unknown state {state} of a connection")

@@ -149,7 +149,7 @@ class Pruner:
     """Prunes at intervals, in a greenlet. Start it in every worker: the first come does the work.
 
     Args:
-        connect: opens a connection in autocommit mode without a statement_timeout, or raises psycopg2.Error.
+        connect: opens a patient connection in autocommit mode without a statement_timeout, or raises psycopg2.Error.
     """
 
     def __init__(
