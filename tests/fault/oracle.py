@@ -37,7 +37,7 @@ SETTINGS = {
     "WEB_CONCURRENCY": 2, "HEARTBEAT_SECONDS": 1.5, "RETRY_SECONDS": 0.2, "LISTENER_CHECK_SECONDS": 1,
     "QUEUE_FRAMES": 20, "RING_BYTES": 1_000_000, "STUCK_SECONDS": 4,
 }
-REST_SECONDS = 60.0  # to come to rest after the faults of a round
+REST_SECONDS = 180.0  # to come to rest after the faults of a round; a busy machine takes its time
 KINDS = ("steady", "flapping", "stalling", "flapping", "sleeping", "trickling", "stuck", "flapping")
 
 
