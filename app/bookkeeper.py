@@ -1,4 +1,4 @@
-"""Bookkeeper: keeps the counts of movements up with the change log, and ends sessions that fell silent.
+"""Bookkeeper: keeps the counts of movements up with the change log, and looks after silent sessions.
 
 Invariant: nothing depends on its being quick: who reads the counts adds the changes that are not folded yet. One
 worker does the work at a time, in short transactions that no writer waits for.
@@ -56,6 +56,7 @@ class Bookkeeper:
                 self.counts["folded"] += folded
                 gevent.sleep(0)
             ended = _number(cursor, "select end_silent_sessions(%s * interval '1 second')", self._silence_seconds)
+            cursor.execute("select evaluate_silence()")
         self.counts["ended"] += ended
         if ended:
             log.info("Ended %d sessions that had fallen silent for %g seconds.", ended, self._silence_seconds)

@@ -37,6 +37,15 @@ Time = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 SessionStatus = Annotated[str, mapped_column(Enum("active", "completed", "error", "cancelled", name="session_status"))]
 DetectionStatus = Annotated[str, mapped_column(Enum("detecting", "tracking", "waiting", name="detection_status"))]
 MovementDirection = Annotated[str, mapped_column(Enum("in", "out", name="movement_direction"))]
+# Text with a check in the database, because the list will grow.
+ALERT_TYPES = (
+    "people_count",
+    "entered_per_minute",
+    "exited_per_minute",
+    "processing_latency_ms",
+    "no_signal_seconds",
+)
+ThresholdType = Annotated[str, mapped_column(Text, info={"words": ALERT_TYPES})]
 
 
 class Table(DeclarativeBase):
@@ -127,6 +136,8 @@ class Threshold(Model):
     is_active: Mapped[bool] = mapped_column(server_default="true")
     created_at: Mapped[Time] = mapped_column(server_default=NOW)
     updated_at: Mapped[Time] = mapped_column(server_default=NOW, info={"read_only": True})
+    alert_type: Mapped[ThresholdType] = mapped_column(server_default="people_count")
+    resolve_margin: Mapped[Count | None]
 
 
 class Alert(Model):

@@ -1,10 +1,19 @@
-"""Alerts: what was raised and what is still open."""
+"""Alerts: what was raised and what is still open, and resolving by hand."""
 
 from __future__ import annotations
 
+from uuid import UUID
+
+from flask import Response
+from pydantic import Field
+from sqlalchemy import update
+
 from app.api.crud import blueprint
-from app.api.resource import Resource
-from app.models import Alert
+from app.api.requests import ById, reads
+from app.api.resource import Resource, problem_response
+from app.api.rows import read_row, row_response
+from app.api.schema import Id, Strict, row_schema
+from app.models import Alert, db
 
 ALERTS = Resource(
     name="alerts",
@@ -19,3 +28,50 @@ ALERTS = Resource(
     },
 )
 api = blueprint(ALERTS)
+
+
+class Resolve(Strict):
+    """Which alerts to resolve."""
+
+    ids: list[Id] = Field(max_length=10_000)
+
+
+@api.post(
+    "/<id>/resolve",
+    summary="Resolve an alert",
+    responses={200: row_schema(ALERTS.title, ALERTS.table), 404: problem_response()},
+)
+@reads(path=ById)
+def resolve(path: ById) -> Response:
+    """One that is resolved already stays as it is."""
+    rows = _resolve([path.id])
+    return row_response(rows[0] if rows else read_row(ALERTS, path.id))
+
+
+_RESOLVED = {"type": "object", "properties": {"resolved": {"type": "integer"}}, "required": ["resolved"]}
+
+
+@api.post(
+    "/resolve",
+    summary="Resolve many alerts",
+    responses={
+        200: {"content": {"application/json": {"schema": _RESOLVED}}},
+        **{status: problem_response() for status in (413, 415, 422)},
+    },
+)
+@reads(body=Resolve)
+def resolve_many(body: Resolve) -> Response:
+    """All of them in one transaction; unknown and resolved ones are passed over."""
+    return row_response(f'{{"resolved":{len(_resolve(body.ids))}}}')
+
+
+def _resolve(ids: list[UUID]) -> list[str]:
+    columns = ALERTS.table.c
+    statement = (
+        update(ALERTS.table)
+        .where(columns.id.in_(ids), columns.is_resolved.is_(False))
+        .values(is_resolved=True)
+        .returning(ALERTS.row())
+    )
+    with db.engine.begin() as connection:
+        return list(connection.execute(statement).scalars())

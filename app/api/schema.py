@@ -85,6 +85,8 @@ def type_of(column: Column[Any]) -> FieldType:
     """The pydantic type of a column's values, without null."""
     bounds = {name: column.info[name] for name in ("ge", "le") if name in column.info}
     match column.type:
+        case Text() if words := column.info.get("words"):
+            return Literal[words]
         case Uuid():
             return Id
         case Enum(enums=words):
@@ -155,7 +157,7 @@ def _nullable(column: Column[Any], kind: FieldType) -> FieldType:
 
 def _row_type(column: Column[Any]) -> FieldType:
     match column.type:
-        case Text():
+        case Text() if "words" not in column.info:
             return str
         case DateTime():
             return Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
