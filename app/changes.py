@@ -199,7 +199,7 @@ class ChangeLog:
             pool_timeout=30,
             pool_pre_ping=True,
             isolation_level="AUTOCOMMIT",
-            creator=partial(connect, database_url, application_name="people-counter replay", statement_timeout=10_000),
+            creator=partial(connect, database_url, application_name="people-feed replay", statement_timeout=10_000),
         )
         # Waiting here is fair and has no time limit; waiting for the pool has one.
         self._turn = BoundedSemaphore(connections)
