@@ -1,0 +1,180 @@
+"""Writes changes at an even pace until it is told to stop.
+
+    writer.py changes URL RATE [--batch N] [--sessions N]     movements into our tables, N rows a transaction
+    writer.py notify URL RATE                                  what peers get: pg_notify alone, without any log
+    writer.py nchan PORT RATE                                  HTTP, one POST for each
+    writer.py redis PORT RATE                                  Redis PUBLISH, as flask-sse wants it
+    writer.py pipe PATH RATE                                   frames into a FIFO, for the floor
+
+Every kind says when it was written: ``clock_timestamp()`` in the transaction, or our clock where there is no database.
+The peers' message has the same bytes as one of our frames. RATE counts changes, not transactions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable
+
+from app.database import connect
+from app.stopping import stop_on_signals
+
+_INSERT = (
+    "insert into people_movements (session_id, person_id, movement_direction, centroid_x, centroid_y,"
+    " confidence_score, frame_number) values (%s, %s, 'in', 320.5, 240.25, 0.87, 1234)"
+)
+_MESSAGE = (
+    '{"type":"data","data":{"id":%d,"table":"people_movements","action":"INSERT","data":{"id":'
+    '"3dbf1b1c-8f3c-4a0e-8a40-5a5b4f8f3f10","session_id":"%s","person_id":1,'
+    '"movement_direction":"in","movement_time":"2026-11-23T22:59:08.216934+00:00","centroid_x":320.5,'
+    '"centroid_y":240.25,"bounding_box_x1":null,"bounding_box_y1":null,"bounding_box_x2":null,'
+    '"bounding_box_y2":null,"confidence_score":0.87,"frame_number":1234,'
+    '"created_at":"2026-11-23T22:59:08.216934+00:00"},"old_data":null,"timestamp":%s},'
+    '"timestamp":"2026-11-23T22:59:08.216Z"}'
+)
+Write = Callable[[int], None]
+
+
+def sessions(number: int) -> list[str]:
+    """The ids of the benchmark's sessions."""
+    return [str(uuid.UUID(int=index + 1)) for index in range(number)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=_KINDS)
+    parser.add_argument("target")
+    parser.add_argument("rate", type=float)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--sessions", type=int, default=1)
+    options = parser.parse_args()
+    write = _KINDS[options.kind](options.target, sessions(options.sessions))
+    with stop_on_signals() as stop:
+        due = time.monotonic()
+        while not stop.wait(due - time.monotonic()):
+            write(options.batch)
+            # Who is late by a second does not make up for it: the pace is even, or it is not the pace.
+            due = max(due + options.batch / options.rate, time.monotonic() - 1)
+
+
+def _changes(url: str, known: list[str]) -> Write:
+    connection = connect(url, application_name="benchmark writer")
+    cursor = connection.cursor()
+    for session in known:
+        cursor.execute(
+            "insert into sessions (id, session_name) values (%s, 'benchmark') on conflict do nothing", [session]
+        )
+    number = 0
+
+    def write(batch: int) -> None:
+        nonlocal number
+        rows = []
+        for _ in range(batch):
+            number += 1
+            rows.append((known[number % len(known)], number % 1000))
+        if batch == 1:
+            cursor.execute(_INSERT, rows[0])
+            return
+        values = ",".join([cursor.mogrify("(%s, %s, 'in', 320.5, 240.25, 0.87, 1234)", row).decode() for row in rows])
+        cursor.execute(_INSERT.partition("values")[0] + "values" + values)
+
+    return write
+
+
+def _notify(url: str, known: list[str]) -> Write:
+    connection = connect(url, application_name="benchmark writer")
+    cursor = connection.cursor()
+    number = 0
+
+    def write(batch: int) -> None:
+        nonlocal number
+        for _ in range(batch):
+            number += 1
+            before, _, after = (_MESSAGE % (number, known[number % len(known)], "@")).partition("@")
+            cursor.execute(
+                "select pg_notify('peer', %s || extract(epoch from clock_timestamp())::text || %s)", [before, after]
+            )
+
+    return write
+
+
+def _nchan(port: str, known: list[str]) -> Write:
+    connection = socket.create_connection(("127.0.0.1", int(port)))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    number = 0
+
+    def write(batch: int) -> None:
+        nonlocal number
+        requests = []
+        for _ in range(batch):
+            number += 1
+            session = known[number % len(known)]
+            channel = session if len(known) > 1 else "all"
+            body = _message(number, session)
+            requests.append(
+                b"POST /pub/%b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+                % (channel.encode(), len(body), body)
+            )
+        connection.sendall(b"".join(requests))
+        answered = 0
+        while answered < batch:
+            data = connection.recv(65536)
+            if not data:
+                raise ConnectionError("nginx closed the connection")
+            answered += data.count(b"HTTP/1.1 2")
+
+    return write
+
+
+def _redis(port: str, known: list[str]) -> Write:
+    connection = socket.create_connection(("127.0.0.1", int(port)))
+    number = 0
+
+    def write(batch: int) -> None:
+        nonlocal number
+        for _ in range(batch):
+            number += 1
+            session = known[number % len(known)]
+            channel = b"channel:" + session.encode() if len(known) > 1 else b"sse"
+            body = json.dumps({"data": _message(number, session).decode()}).encode()
+            connection.sendall(
+                b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, len(body), body)
+            )
+            connection.recv(4096)
+
+    return write
+
+
+def _pipe(path: str, known: list[str]) -> Write:
+    stream = os.open(path, os.O_WRONLY)
+    number = 0
+
+    def write(batch: int) -> None:
+        nonlocal number
+        frames = []
+        for _ in range(batch):
+            number += 1
+            frames.append(b"id: %d\ndata: %b\n\n" % (number, _message(number, known[number % len(known)])))
+        os.write(stream, b"".join(frames))
+
+    return write
+
+
+def _message(number: int, session: str) -> bytes:
+    return (_MESSAGE % (number, session, f"{time.time():.6f}")).encode()
+
+
+_KINDS: dict[str, Callable[[str, list[str]], Write]] = {
+    "changes": _changes,
+    "notify": _notify,
+    "nchan": _nchan,
+    "redis": _redis,
+    "pipe": _pipe,
+}
+
+if __name__ == "__main__":
+    main()
