@@ -2,20 +2,31 @@
 import { feedOf } from '../feed/shared';
 
 const KEPT = 100;
+/** Older changes were missed and caught up on; they say how far behind the page is, not how fast the feed is. */
+const BEHIND_MS = 3000;
 const spans: number[] = [];
+let last = { span: 0, at: 0 };
 
 /** Listen for as long as the page lives to whatever others asked for; the answer ends that. */
 export function measureLatency(): () => void {
   return feedOf().hearAll((message) => {
     if (message.type !== 'data') return;
-    spans.push(Date.now() - message.data.timestamp * 1000);
+    const now = Date.now();
+    last = { span: Math.max(0, now - message.data.timestamp * 1000), at: now };
+    if (last.span >= BEHIND_MS) return;
+    spans.push(last.span);
     if (spans.length > KEPT) spans.shift();
   });
 }
 
 /** The median of the newest changes in milliseconds, null before the first. */
-export function medianLatency(): { median: number; last: number; count: number } | null {
+export function medianLatency(): { median: number; count: number } | null {
   if (spans.length === 0) return null;
   const sorted = spans.toSorted((a, b) => a - b);
-  return { median: Math.max(0, sorted[sorted.length >> 1] as number), last: spans.at(-1) as number, count: spans.length };
+  return { median: sorted[sorted.length >> 1] as number, count: spans.length };
+}
+
+/** How far behind the page is while it catches up, null when it is not. */
+export function behind(now: number): number | null {
+  return last.span >= BEHIND_MS && now - last.at < 2000 ? last.span : null;
 }

@@ -1,6 +1,6 @@
 /** The connection's state, always in sight: live and how far behind, or lost and since when. */
 import { useEffect, useState } from 'react';
-import { medianLatency } from '../data/latency';
+import { behind, medianLatency } from '../data/latency';
 import { feedOf } from '../feed/shared';
 import { useConnection } from '../hooks/useConnection';
 import { useNow } from '../hooks/useNow';
@@ -38,9 +38,9 @@ export function Connection() {
     }
     if (state.status !== 'live') return { tone: 'warn', label: t(CONNECTION[state.status]), detail: '' };
     if (state.error === 'database_unavailable') return { tone: 'bad', label: t('Database away'), detail: '' };
+    const late = behind(Date.now());
+    if (late !== null) return { tone: 'warn', label: t('Live'), detail: t('{time} behind', { time: span(late) }) };
     const latency = medianLatency();
-    const behind = latency && latency.last > 3000;
-    if (behind) return { tone: 'warn', label: t('Live'), detail: t('{time} behind', { time: span(latency.last) }) };
     return { tone: 'good', label: t('Live'), detail: latency ? span(latency.median) : '' };
   }
 }

@@ -37,7 +37,7 @@ export function Shell({ page, children }: { page: PageName | null; children: Rea
         <button type="button" className="icon-button" title={t(THEME[theme])} aria-label={t(THEME[theme])}
           onClick={() => changeSettings({ theme: NEXT_THEME[theme] })}><Icon name={THEME_ICON[theme]} /></button>
         <button type="button" className="icon-button" lang={language === 'en' ? 'vi' : 'en'}
-          title={t('Chuyển sang tiếng Việt')} aria-label={t('Chuyển sang tiếng Việt')}
+          aria-label={`${language === 'en' ? 'VI' : 'EN'}: ${t('Chuyển sang tiếng Việt')}`}
           onClick={() => setLanguage(language === 'en' ? 'vi' : 'en')}>{language === 'en' ? 'VI' : 'EN'}</button>
       </header>
       <nav className="nav" aria-label={t('Pages')}>
