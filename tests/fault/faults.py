@@ -173,8 +173,9 @@ class Faults:
                 filler.autocommit = True
                 with filler.cursor() as cursor:
                     for number in range(1000):
-                        cursor.execute("select pg_notify('filler', %s), pg_notification_queue_usage()",
-                                       (f"{number} {_FILLER}",))
+                        cursor.execute(
+                            "select pg_notify('filler', %s), pg_notification_queue_usage()", (f"{number} {_FILLER}",)
+                        )
                         if cursor.fetchone()[1] > 0.6:
                             break
             self._nap(1, 4)
@@ -188,7 +189,9 @@ class Faults:
     def send_garbage(self) -> None:
         """Clients that speak something else, half a request, or far too much."""
         for data in (
-            self._random.randbytes(2000), b"GET /api/sse HTTP/1.1\r\nHost: x", b"\r\n\r\n\r\n\r\n",
+            self._random.randbytes(2000),
+            b"GET /api/sse HTTP/1.1\r\nHost: x",
+            b"\r\n\r\n\r\n\r\n",
             b"GET /api/sse HTTP/1.1\r\nHost: x\r\nLast-Event-ID: " + b"9" * 500 + b"\r\n\r\n",
             b"GET /api/sse HTTP/1.1\r\nHost: x\r\n\r\n" + self._random.randbytes(200_000),
         ):
@@ -221,12 +224,22 @@ class Faults:
 
 DECKS = {
     "workers": (
-        "kill_worker", "terminate_worker", "pause_worker", "reload_workers", "kill_arbiter", "restart_gunicorn",
+        "kill_worker",
+        "terminate_worker",
+        "pause_worker",
+        "reload_workers",
+        "kill_arbiter",
+        "restart_gunicorn",
         "send_garbage",
     ),
     "database": (
-        "stop_database_fast", "stop_database_immediately", "kill_postmaster", "kill_a_backend", "terminate_listeners",
-        "terminate_all_connections", "hold_notify_queue",
+        "stop_database_fast",
+        "stop_database_immediately",
+        "kill_postmaster",
+        "kill_a_backend",
+        "terminate_listeners",
+        "terminate_all_connections",
+        "hold_notify_queue",
     ),
     "network": ("cut_network", "flap_network", "stall_network", "stall_then_cut_network", "strand_connections"),
     "log": ("write_bulk", "test_triggers", "truncate_a_table", "prune_the_log", "notify_garbage"),

@@ -34,8 +34,13 @@ from tests.fault.writers import LASTING, Pace, Writer, insert_lasting_sessions
 
 # Small limits, so that every path is taken often: queues overflow, the ring is left behind, stuck clients are cut.
 SETTINGS = {
-    "WEB_CONCURRENCY": 2, "HEARTBEAT_SECONDS": 1.5, "RETRY_SECONDS": 0.2, "LISTENER_CHECK_SECONDS": 1,
-    "QUEUE_FRAMES": 20, "RING_BYTES": 1_000_000, "STUCK_SECONDS": 4,
+    "WEB_CONCURRENCY": 2,
+    "HEARTBEAT_SECONDS": 1.5,
+    "RETRY_SECONDS": 0.2,
+    "LISTENER_CHECK_SECONDS": 1,
+    "QUEUE_FRAMES": 20,
+    "RING_BYTES": 1_000_000,
+    "STUCK_SECONDS": 4,
 }
 REST_SECONDS = 180.0  # to come to rest after the faults of a round; a busy machine takes its time
 KINDS = ("steady", "flapping", "stalling", "flapping", "sleeping", "trickling", "stuck", "flapping")
@@ -153,8 +158,13 @@ class Oracle:
             kind = KINDS[number % len(KINDS)]
             self.crowd.clients.append(
                 Client(
-                    f"client {number}", kind, wanted_by(number, choice), str(self.args.seed), self.crowd,
-                    builds=choice.random() < 0.4, version="1.0" if choice.random() < 0.15 else "1.1",
+                    f"client {number}",
+                    kind,
+                    wanted_by(number, choice),
+                    str(self.args.seed),
+                    self.crowd,
+                    builds=choice.random() < 0.4,
+                    version="1.0" if choice.random() < 0.15 else "1.1",
                 )
             )
         for number in range(self.args.writers):
@@ -283,19 +293,26 @@ class Oracle:
         """Print all figures."""
         print(f"\nseed {self.args.seed}: {self.seconds / 60:.1f} minutes, {self.crowd.round} rounds")
         rate = self.ledger.count / self.seconds if self.seconds else 0
-        _print_table("Changes and clients", {
-            "changes in the log": self.ledger.count, "changes per second": round(rate), "clients": self.args.clients,
-            "frames of changes received": self.crowd.deliveries, **self.totals,
-        })
+        _print_table(
+            "Changes and clients",
+            {
+                "changes in the log": self.ledger.count,
+                "changes per second": round(rate),
+                "clients": self.args.clients,
+                "frames of changes received": self.crowd.deliveries,
+                **self.totals,
+            },
+        )
         _print_table("Faults", dict(self.faults.counts))
         longest = {title: round(seconds, 1) for title, seconds in self.faults.seconds.items()}
         _print_table("The longest fault of a kind, in seconds", longest)
         _print_table("What clients met", dict(self.crowd.counts))
         _print_table("What writers did", dict(self.pace.counts))
         keys = ("opened", "replays", "log_reads", "overflows", "resets", "reconnects", "unannounced", "errors")
-        _print_table("Counters of workers that lived to the end of a round", {
-            "workers": len(self._systems), **{key: sum(one[key] for one in self._systems.values()) for key in keys}
-        })
+        _print_table(
+            "Counters of workers that lived to the end of a round",
+            {"workers": len(self._systems), **{key: sum(one[key] for one in self._systems.values()) for key in keys}},
+        )
         logs = "".join(log.read_text("utf-8", "replace") for log in self.feed.logs)
         _print_table("gunicorn's log", {"lines": logs.count("\n"), "tracebacks": logs.count("Traceback")})
 

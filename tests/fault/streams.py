@@ -25,7 +25,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TOPIC_OF_TABLE = {
-    "sessions": "sessions", "people_movements": "movements", "alert_logs": "alerts", "realtime_metrics": "metrics"
+    "sessions": "sessions",
+    "people_movements": "movements",
+    "alert_logs": "alerts",
+    "realtime_metrics": "metrics",
 }
 TABLE_OF_TOPIC = {topic: table for table, topic in TOPIC_OF_TABLE.items()}
 _RESET = struct.pack("ii", 1, 0)

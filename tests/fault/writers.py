@@ -24,7 +24,7 @@ register_uuid()
 LASTING = [str(UUID(int=number)) for number in range(1, 9)]
 TABLES = ("sessions", "people_movements", "realtime_metrics", "alert_logs")
 _KEPT = 250  # rows of one table that a writer lets stand
-_LETTERS = "aäß€𝄞\\\"\n"  # one to four bytes in UTF-8, and what JSON escapes
+_LETTERS = 'aäß€𝄞\\"\n'  # one to four bytes in UTF-8, and what JSON escapes
 
 
 def insert_lasting_sessions(cursor: Cursor) -> None:
@@ -149,8 +149,13 @@ class Writer(threading.Thread):
                 self._pace.count("single statement", self._changes)
 
     def _run_together(
-        self, steps: list[Callable[[Cursor], None]], naps: list[float], savepoint: int | None,
-        is_rolled_back: bool, is_immediate: bool, is_early: bool,
+        self,
+        steps: list[Callable[[Cursor], None]],
+        naps: list[float],
+        savepoint: int | None,
+        is_rolled_back: bool,
+        is_immediate: bool,
+        is_early: bool,
     ) -> None:
         connection = self._connected()
         connection.autocommit = False
@@ -200,29 +205,51 @@ class Writer(threading.Thread):
         for _ in range(count):
             self._person += 1
             numbers = [round(self._random.uniform(-5, 2000), self._random.choice((0, 1, 3))) for _ in range(6)]
-            rows.append((self._new("people_movements"), self._session(), self._person,
-                         self._random.choice(("in", "out")), *numbers, self._random.random(), self._person % 1000))
+            rows.append(
+                (
+                    self._new("people_movements"),
+                    self._session(),
+                    self._person,
+                    self._random.choice(("in", "out")),
+                    *numbers,
+                    self._random.random(),
+                    self._person % 1000,
+                )
+            )
         return (
             "insert into people_movements (id, session_id, person_id, movement_direction, centroid_x, centroid_y,"
             " bounding_box_x1, bounding_box_y1, bounding_box_x2, bounding_box_y2, confidence_score, frame_number)"
-            " values %s", rows,
+            " values %s",
+            rows,
         )
 
     def _insert_bulk(self):
         return self._insert_movements(self._random.randint(50, 250))
 
     def _insert_metric(self):
-        row = (self._new("realtime_metrics"), self._session(), self._random.randrange(300), self._random.random() * 30,
-               self._random.choice(("detecting", "tracking", "waiting")))
+        row = (
+            self._new("realtime_metrics"),
+            self._session(),
+            self._random.randrange(300),
+            self._random.random() * 30,
+            self._random.choice(("detecting", "tracking", "waiting")),
+        )
         return (
             "insert into realtime_metrics (id, session_id, current_people_count, fps_current, detection_status)"
-            " values %s", [row],
+            " values %s",
+            [row],
         )
 
     def _insert_alert(self):
         session = self._session() if self._random.random() < 0.9 else None
-        row = (self._new("alert_logs"), session, "occupancy", self._text(self._random.randrange(60)),
-               self._random.randrange(100), self._random.random() < 0.2)
+        row = (
+            self._new("alert_logs"),
+            session,
+            "occupancy",
+            self._text(self._random.randrange(60)),
+            self._random.randrange(100),
+            self._random.random() < 0.2,
+        )
         return (
             "insert into alert_logs (id, session_id, alert_type, alert_message, current_value, is_resolved) values %s",
             [row],
@@ -244,7 +271,10 @@ class Writer(threading.Thread):
         row = self._random.choice(LASTING) if self._random.random() < 0.5 else self._old("sessions")
         status = self._random.choice(("active", "completed", "error", "cancelled"))
         return "update sessions set status = %s, total_frames = %s where id = %s", (
-            status, self._random.randrange(1000), row)
+            status,
+            self._random.randrange(1000),
+            row,
+        )
 
     def _resolve_alert(self):
         return (
@@ -254,12 +284,16 @@ class Writer(threading.Thread):
 
     def _update_metric(self):
         return "update realtime_metrics set current_people_count = %s where id = %s", (
-            self._random.randrange(300), self._old("realtime_metrics"))
+            self._random.randrange(300),
+            self._old("realtime_metrics"),
+        )
 
     def _move_movement(self):
         """To another session: subscribers of both hear of it."""
         return "update people_movements set session_id = %s where id = %s", (
-            self._random.choice(LASTING), self._old("people_movements"))
+            self._random.choice(LASTING),
+            self._old("people_movements"),
+        )
 
     def _rename_movement(self):
         """A row that gets another key."""
@@ -299,8 +333,18 @@ class Writer(threading.Thread):
 
 
 _STEPS: list[tuple[Callable[[Writer], tuple], float]] = [
-    (Writer._insert_movements, 30), (Writer._insert_bulk, 0.4), (Writer._insert_metric, 25), (Writer._insert_alert, 12),
-    (Writer._insert_large_alert, 0.5), (Writer._insert_session, 2), (Writer._update_session, 6),
-    (Writer._resolve_alert, 14), (Writer._update_metric, 6), (Writer._move_movement, 5), (Writer._rename_movement, 1),
-    (Writer._touch_metrics, 2), (Writer._delete_one, 5), (Writer._delete_oldest, 4),
+    (Writer._insert_movements, 30),
+    (Writer._insert_bulk, 0.4),
+    (Writer._insert_metric, 25),
+    (Writer._insert_alert, 12),
+    (Writer._insert_large_alert, 0.5),
+    (Writer._insert_session, 2),
+    (Writer._update_session, 6),
+    (Writer._resolve_alert, 14),
+    (Writer._update_metric, 6),
+    (Writer._move_movement, 5),
+    (Writer._rename_movement, 1),
+    (Writer._touch_metrics, 2),
+    (Writer._delete_one, 5),
+    (Writer._delete_oldest, 4),
 ]
