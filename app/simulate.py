@@ -1,8 +1,8 @@
 """Simulation: cameras that count people who are not there, until stopped.
 
 Invariant: what it writes is what cameras write, one transaction for each thing seen; nobody leaves a room that is
-empty, at most one alert is open per session, and every session is completed at the end. The same seed sees the same
-people. It publishes nothing.
+empty, and every session is completed at the end. The same seed sees the same people. It publishes nothing and raises
+no alerts: the database does, from the metrics and a threshold that each session brings.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ class Camera:
         self._phase = self._random.uniform(0, _TIDE_SECONDS)
         self._recent: deque[tuple[float, str]] = deque()
         self._person_id = 0
-        self._alert_id: str | None = None
         self.inside = 0
         self.session_id = self._insert(
             "insert into sessions (session_name, input_source, fps, resolution_width, resolution_height)"
@@ -53,16 +52,16 @@ class Camera:
             _WIDTH,
             _HEIGHT,
         )
-        self._threshold_id = self._insert(
+        self._execute(
             "insert into alert_thresholds (session_id, threshold_name, threshold_value, alert_message)"
-            " values (%s, 'crowd', %s, %s) returning id",
+            " values (%s, 'Crowd', %s, %s)",
             self.session_id,
             _CROWD,
-            f"More than {_CROWD} people inside",
+            f"{_CROWD} people or more inside",
         )
 
     def see_person(self, seconds: float) -> None:
-        """Somebody crosses the line; raise or resolve the alert if that is what it takes."""
+        """Somebody crosses the line."""
         direction = self._direction(seconds)
         self.inside += 1 if direction == "in" else -1
         self._person_id += 1
@@ -87,7 +86,6 @@ class Camera:
             round(min(0.99, self._random.gauss(0.82, 0.08)), 3),
             int(seconds * _FPS),
         )
-        self._check_threshold()
 
     def measure(self, seconds: float) -> None:
         """Write the reading of this second."""
@@ -111,9 +109,7 @@ class Camera:
         )
 
     def complete(self, seconds: float) -> None:
-        """Resolve what is open and end the session."""
-        if self._alert_id is not None:
-            self._resolve()
+        """End the session."""
         self._execute(
             "update sessions set status = 'completed', end_time = clock_timestamp(), duration_seconds = %s,"
             " total_frames = %s where id = %s",
@@ -127,26 +123,6 @@ class Camera:
         wanted = _CROWD * (0.8 + 0.6 * math.sin((seconds + self._phase) / _TIDE_SECONDS * 2 * math.pi))
         goes_in = self._random.random() < 1 / (1 + math.exp((self.inside - wanted) / 3))
         return "in" if goes_in or self.inside == 0 else "out"
-
-    def _check_threshold(self) -> None:
-        if self._alert_id is None and self.inside > _CROWD:
-            self._alert_id = self._insert(
-                "insert into alert_logs (session_id, threshold_id, alert_type, alert_message, current_value,"
-                " threshold_value) values (%s, %s, 'crowd', %s, %s, %s) returning id",
-                self.session_id,
-                self._threshold_id,
-                f"More than {_CROWD} people inside",
-                self.inside,
-                _CROWD,
-            )
-        elif self._alert_id is not None and self.inside < _CROWD - 2:  # a little below, so that it does not flicker
-            self._resolve()
-
-    def _resolve(self) -> None:
-        self._execute(
-            "update alert_logs set is_resolved = true, resolved_at = clock_timestamp() where id = %s", self._alert_id
-        )
-        self._alert_id = None
 
     def _execute(self, statement: str, *values: object) -> None:
         with self._connection.cursor() as cursor:

@@ -65,28 +65,37 @@ end
 $$;
 revoke execute on function settle_alert from public;
 
--- Looks at the metrics of one statement; does nothing more where no threshold is reached and no alert is open.
+-- Looks at each session of a statement once, not at each of its rows and thresholds. Does nothing without thresholds.
 create function evaluate_metrics() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     reached record;
 begin
+    if not exists (select from public.alert_thresholds) then
+        return null;
+    end if;
     for reached in
-        select t as threshold, m.session_id, max(v.value) as peak,
-               (array_agg(v.value order by m.timestamp desc))[1] as latest
-        from new_metrics m
+        with peaks as (
+            select session_id, max(current_people_count) as people, max(people_entered_last_minute) as entered,
+                   max(people_exited_last_minute) as exited, max(processing_latency_ms) as latency
+            from new_metrics group by session_id
+        ), latest as (
+            select distinct on (session_id) * from new_metrics order by session_id, timestamp desc
+        )
+        select t as threshold, p.session_id, v.peak, coalesce(v.latest, v.peak) as latest
+        from peaks p
+        join latest l using (session_id)
         cross join lateral (values
-            ('people_count', m.current_people_count::double precision),
-            ('entered_per_minute', m.people_entered_last_minute),
-            ('exited_per_minute', m.people_exited_last_minute),
-            ('processing_latency_ms', m.processing_latency_ms)) as v (alert_type, value)
+            ('people_count', p.people::double precision, l.current_people_count::double precision),
+            ('entered_per_minute', p.entered, l.people_entered_last_minute),
+            ('exited_per_minute', p.exited, l.people_exited_last_minute),
+            ('processing_latency_ms', p.latency, l.processing_latency_ms)) as v (alert_type, peak, latest)
         join public.alert_thresholds t
-            on t.alert_type = v.alert_type and (t.session_id is null or t.session_id = m.session_id)
-        where v.value is not null
-        group by t.*, t.id, m.session_id
-        having bool_and(t.is_active) and max(v.value) >= max(t.threshold_value)
-            or exists (select from public.alert_states s where s.threshold_id = t.id and s.session_id = m.session_id)
-        order by t.id, m.session_id
+            on t.alert_type = v.alert_type and (t.session_id is null or t.session_id = p.session_id)
+        where v.peak is not null
+          and (t.is_active and v.peak >= t.threshold_value or exists (
+              select from public.alert_states s where s.threshold_id = t.id and s.session_id = p.session_id))
+        order by t.id, p.session_id
     loop
         perform public.settle_alert(reached.threshold, reached.session_id, reached.peak, reached.latest);
     end loop;

@@ -68,12 +68,12 @@ def test_a_row_written_with_plain_sql_arrives_with_all_its_columns(server, sql):
 
 
 def test_updates_carry_both_rows_and_deletes_the_one_that_went(server, sql):
-    session = new_session(sql)
     with open_stream(server.url, "/api/sse/sessions") as stream:
+        session = new_session(sql)
         sql.execute("update sessions set fps = 25 where id = %s", [session])
         sql.execute("update sessions set fps = 25 where id = %s", [session])  # changes nothing
         sql.execute("delete from sessions where id = %s", [session])
-        update, delete = stream.changes(2)
+        _, update, delete = stream.changes(3)
         assert (update["old_data"]["fps"], update["data"]["fps"]) == (None, 25)
         assert (delete["action"], delete["data"]["id"], delete["data"]) == ("DELETE", session, delete["old_data"])
 
