@@ -106,8 +106,7 @@ def _page(hub: Hub, log: ChangeLog, subscription: Subscription, query: ChangesQu
         after, left = batch.cursor, deadline - time.monotonic()
         if batch.changes or left <= 0 or hub.is_draining:
             return _answer([change.frame for change in batch.changes], after, reset=False)
-        with gevent.Timeout(left, False):
-            subscription.wait()
+        gevent.with_timeout(left, subscription.wait, timeout_value=None)
         _listen(hub, subscription)
         bounds = log.bounds()
 
