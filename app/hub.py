@@ -206,6 +206,12 @@ class Hub:
         self.is_draining = True
         self._wake_all()
 
+    def cut(self) -> None:
+        """Cut off the clients whose streams the drain has not ended, because they take nothing."""
+        for subscription in self._subscriptions:
+            if subscription.outlet:
+                subscription.outlet.cut()
+
     def beat(self, heartbeat_seconds: float) -> None:
         """Wake everyone whose last heartbeat is so long ago. To be called about every second."""
         due = time.monotonic() - heartbeat_seconds

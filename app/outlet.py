@@ -86,6 +86,11 @@ class Outlet:
         """``data`` as it stands on this connection."""
         return chunked(data) if self.is_chunked else data
 
+    def cut(self) -> None:
+        """End the connection, whatever is unsent: who waits to write to it learns that the client is gone."""
+        with suppress(OSError):  # closed already is what we want
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Stop watching the socket. gunicorn closes it."""
         self._watcher.stop()
@@ -104,7 +109,7 @@ class Outlet:
         try:
             wait_write(self._socket.fileno(), timeout=self._stuck_seconds, timeout_exc=TimeoutError)
         except TimeoutError as error:
-            self._cut()
+            self.cut()
             raise Gone(f"took nothing for {self._stuck_seconds:g} s") from error
         except OSError as error:
             raise Gone(str(error)) from error
@@ -121,13 +126,9 @@ class Outlet:
         if not received:
             self._leave("closed by the client")
         elif self._noise > _NOISE_BYTES:
-            self._cut()
+            self.cut()
             self._leave(f"sent {self._noise} bytes where nothing was expected")
 
     def _leave(self, why: str) -> None:
         self._watcher.stop()
         self._on_gone(why)
-
-    def _cut(self) -> None:
-        with suppress(OSError):  # closed already is what we want
-            self._socket.shutdown(socket.SHUT_RDWR)

@@ -13,6 +13,8 @@ from app.database import use_gevent
 from app.hub import Hub
 
 _TICK_SECONDS = 1.0
+# Longer than a client takes that reads at all, and short enough that a deploy waits for none.
+_DRAIN_SECONDS = 1.0
 
 
 def start(app: Flask) -> None:
@@ -25,8 +27,10 @@ def start(app: Flask) -> None:
 
 
 def drain(app: Flask) -> None:
-    """End all streams politely. Requests go on."""
-    app.extensions["hub"].drain()
+    """End all streams politely, and after a moment those whose clients take nothing. Requests go on."""
+    hub: Hub = app.extensions["hub"]
+    hub.drain()
+    gevent.spawn_later(_DRAIN_SECONDS, hub.cut)
 
 
 def stop(app: Flask) -> None:
