@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -56,11 +59,7 @@ class Database:
 
     def execute(self, statement: str, values: object = None) -> list[tuple[Any, ...]]:
         """Run one statement as the superuser, and commit."""
-        with closing(psycopg2.connect(self.admin_url, application_name="fault", connect_timeout=5)) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement, values)
-                return cursor.fetchall() if cursor.description else []
+        return execute(self.admin_url, statement, values)
 
     def kill(self, by: int) -> None:
         """Send the postmaster a signal: INT is fast, QUIT immediate."""
@@ -80,7 +79,11 @@ class Database:
     def _reach(self) -> socket.socket:
         folder = parse_qs(urlsplit(self.url).query)["host"][0]
         sock = socket.socket(socket.AF_UNIX)
-        sock.connect(f"{folder}/.s.PGSQL.5432")
+        try:
+            sock.connect(f"{folder}/.s.PGSQL.5432")
+        except OSError:
+            sock.close()
+            raise
         return sock
 
 
@@ -133,3 +136,41 @@ def _runs(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
     except OSError:
         return False
+
+
+def execute(url: str, statement: str, values: object = None) -> list[tuple[Any, ...]]:
+    """Run one statement on a connection of its own, and commit."""
+    with closing(psycopg2.connect(url, application_name="fault", connect_timeout=5)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def locked(url: str, table: str) -> Iterator[Callable[[], bool]]:
+    """Writers of the table wait inside the block; yields whether any does."""
+    with closing(psycopg2.connect(url, application_name="fault")) as holder:
+        with holder.cursor() as cursor:
+            cursor.execute(f"lock table {table} in exclusive mode")
+        yield lambda: bool(execute(url, "select 1 from pg_locks where not granted"))
+
+
+@contextmanager
+def stopped_reader(url: str, path: str = "/api/sse") -> Iterator[subprocess.Popen[bytes]]:
+    """A process of its own that has opened a stream and is then stopped, as a laptop is whose lid is closed."""
+    program = (
+        "import sys, urllib.request\n"
+        "stream = urllib.request.urlopen(sys.argv[1])\n"
+        "while line := stream.readline(): print(line, flush=True)\n"
+    )
+    reader = subprocess.Popen([sys.executable, "-c", program, url + path], stdout=subprocess.PIPE)
+    try:
+        assert reader.stdout
+        while b'"connection"' not in reader.stdout.readline():
+            pass
+        reader.send_signal(signal.SIGSTOP)
+        yield reader
+    finally:
+        reader.kill()
+        reader.communicate()

@@ -6,7 +6,7 @@ It goes in rounds. In each, writers write and faults strike; then everything is 
 each client saw with what the change log holds for it, and the rows that it has, from a snapshot and the changes
 after it, with what SELECT says. A reset is right only where the log no longer reaches back to the client.
 
-It shares no code with the app: filters and payloads are read here a second time. Exit status 1 on the first violation.
+Exit status 1 on the first violation.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ import sys
 import tempfile
 import time
 import urllib.request
-from bisect import bisect_right
-from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,8 @@ import psycopg2
 
 from tests.fault.faults import DECKS, Dealer, Faults
 from tests.fault.feed import Database, Feed
-from tests.fault.streams import TABLE_OF_TOPIC, Client, Crowd, LoggedChange, Segment, Violation, Wanted
+from tests.fault.judge import Judge
+from tests.fault.streams import Client, Crowd, Violation, Wanted
 from tests.fault.writers import LASTING, Pace, Writer, insert_lasting_sessions
 
 # Small limits, so that every path is taken often: queues overflow, the ring is left behind, stuck clients are cut.
@@ -66,42 +65,6 @@ def wanted_by(number: int, choice: random.Random) -> Wanted:
             return Wanted(("alerts", choice.choice(("sessions", "movements", "metrics"))), session, resolved)
 
 
-class Ledger:
-    """The change log, read after each round and kept for as long as a sleeping client may ask for it."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._ids: list[int] = []
-        self._changes: dict[int, LoggedChange] = {}
-        self.newest = 0
-        self.count = 0
-
-    def read(self) -> None:
-        """Take in what the log has come to hold since the last time."""
-        connection = psycopg2.connect(self._url, application_name="oracle")
-        with closing(connection), connection.cursor() as cursor:
-            cursor.execute("select id, payload from change_log where id > %s order by id", (self.newest,))
-            rows = cursor.fetchall()
-        for number, payload in rows:
-            change = LoggedChange.of(payload.encode())
-            if change.id != number:
-                raise Violation(f"the log's row {number} holds the payload of {change.id}")
-            self._ids.append(number)
-            self._changes[number] = change
-        self.count += len(rows)
-        self.newest = self._ids[-1] if self._ids else self.newest
-
-    def between(self, after: int, upto: int) -> list[LoggedChange]:
-        places = slice(bisect_right(self._ids, after), bisect_right(self._ids, upto))
-        return [self._changes[number] for number in self._ids[places]]
-
-    def forget(self, upto: int) -> None:
-        place = bisect_right(self._ids, upto)
-        for number in self._ids[:place]:
-            del self._changes[number]
-        del self._ids[:place]
-
-
 class Oracle:
     """The run: everything that moves, and the comparison."""
 
@@ -113,10 +76,9 @@ class Oracle:
         self.feed.start()
         self.faults = Faults(args.seed, self.database, self.feed)
         self.dealers = [Dealer(name, args.seed, self.faults, args.gap_seconds) for name in DECKS]
-        self.ledger = Ledger(self.database.url)
         self.crowd = Crowd(self.feed.port)
+        self.judge = Judge(self.database.url, self.crowd)
         self.pace = Pace(args.rate)
-        self.totals: Counter[str] = Counter()
         self.seconds = 0.0
         self._systems: dict[tuple[int, float], dict[str, Any]] = {}
 
@@ -183,95 +145,17 @@ class Oracle:
 
     def _come_to_rest(self) -> None:
         self.pace.pause()
-        self.crowd.is_calm = True
-        self.ledger.read()
         with self.crowd.held():
             for client in self.crowd.clients:
                 if client.is_asleep and client.sleeps_until_round <= self.crowd.round:
                     client.wake()
-        awake = [client for client in self.crowd.clients if not client.is_asleep]
-        deadline = time.monotonic() + REST_SECONDS
-        while late := [client for client in awake if not client.is_at(self.ledger.newest)]:
-            if self.crowd.violation:
-                raise self.crowd.violation
-            if time.monotonic() > deadline:
-                described = "\n  ".join(client.describe() for client in late[:10])
-                raise Violation(f"{len(late)} clients do not come to {self.ledger.newest}:\n  {described}")
-            time.sleep(0.02)
-        if self.crowd.violation:
-            raise self.crowd.violation
+        self.judge.wait_until_all_is_seen(REST_SECONDS)
 
     def _compare(self) -> None:
-        """Everyone who is awake has come to the end of the log: now it must all agree."""
-        with self.crowd.held():
-            for reset in self.crowd.resets:
-                if reset.asked >= self.faults.floor:
-                    raise Violation(f"{reset} though the log reaches back to {self.faults.floor}")
-                self.totals["resets after pruning"] += 1
-            self.crowd.resets.clear()
-            tables = self._tables()
-            lowest = self.ledger.newest
-            for client in self.crowd.clients:
-                self._compare_changes(client)
-                if client.is_asleep:
-                    lowest = min(lowest, client.cursor or 0)
-                elif client.builds:
-                    self._compare_rows(client, tables)
-            self.crowd.book.clear()
-            # Who sleeps may find the log pruned; who is awake may not.
-            self.faults.may_prune_upto = self.ledger.newest - 1
-            self.ledger.forget(lowest)
+        self.judge.compare(self.faults.floor)
+        # Who sleeps may find the log pruned; who is awake may not.
+        self.faults.may_prune_upto = self.judge.ledger.newest - 1
         self._look_at_workers()
-
-    def _compare_changes(self, client: Client) -> None:
-        for number, segment in enumerate(client.segments):
-            is_last = number == len(client.segments) - 1
-            upto = client.cursor if is_last else max([segment.start, *segment.seen])
-            told = self.ledger.between(segment.start, upto or 0)
-            expected = [change for change in told if client.wanted.concerns(change)]
-            if [change.id for change in expected] != segment.seen:
-                raise Violation(self._difference(client, segment, expected))
-            for change in expected:
-                self._compare_change(client, segment, change)
-            self.totals["deliveries compared"] += len(expected)
-            self.totals["resets by TRUNCATE"] += len(segment.truncates)
-        if client.segments and client.cursor is not None:
-            client.segments = [Segment(client.cursor)]
-
-    def _compare_change(self, client: Client, segment: Segment, change: LoggedChange) -> None:
-        if (change.action == "TRUNCATE") != (change.id in segment.truncates):
-            raise Violation(f"{client.name} was {'' if change.id in segment.truncates else 'not '}reset by {change}")
-        sent = self.crowd.book.get(change.id)
-        if sent and sent.payload != change.payload:
-            raise Violation(f"the log has {change.payload!r}\nbut {client.name} got {sent.payload!r}")
-
-    def _difference(self, client: Client, segment: Segment, expected: list[LoggedChange]) -> str:
-        ids = {change.id for change in expected}
-        lost, extra = sorted(ids - set(segment.seen)), sorted(set(segment.seen) - ids)
-        shown = [f"{change.id} {change.action} {change.topic}" for change in expected if change.id in set(lost[:10])]
-        return (
-            f"{client.describe()}\n  after {segment.start}: {len(lost)} lost {shown},"
-            f" {len(extra)} unexpected {extra[:10]}, {len(segment.seen)} seen, {len(expected)} expected"
-        )
-
-    def _tables(self) -> dict[str, dict[str, dict[str, Any]]]:
-        tables = {}
-        with closing(psycopg2.connect(self.database.url, options="-c timezone=UTC")) as connection:
-            for topic, table in TABLE_OF_TOPIC.items():
-                with connection.cursor() as cursor:
-                    cursor.execute(f"select row_to_json({table})::text from {table}")
-                    rows = [json.loads(text) for (text,) in cursor]
-                tables[topic] = {row["id"]: row for row in rows}
-        return tables
-
-    def _compare_rows(self, client: Client, tables: dict[str, dict[str, dict[str, Any]]]) -> None:
-        for topic, rows in client.rows.items():
-            expected = {key: row for key, row in tables[topic].items() if client.wanted.has(topic, row)}
-            if rows != expected:
-                keys = [key for key in {*rows, *expected} if rows.get(key) != expected.get(key)]
-                shown = "\n  ".join(f"has {rows.get(key)}\n  not {expected.get(key)}" for key in keys[:3])
-                raise Violation(f"{len(keys)} rows of {topic} differ, {client.describe()}:\n  {shown}")
-            self.totals["rows compared"] += len(rows)
 
     def _look_at_workers(self) -> None:
         """Sum up the counters of the workers that live; those of the killed are lost."""
@@ -282,8 +166,8 @@ class Oracle:
 
     def _report_progress(self, rested: float) -> None:
         print(
-            f"round {self.crowd.round:3d}  {self.seconds:6.0f} s  {self.ledger.count:8d} changes"
-            f" ({self.ledger.count / self.seconds:.0f}/s)  {self.crowd.deliveries:9d} deliveries"
+            f"round {self.crowd.round:3d}  {self.seconds:6.0f} s  {self.judge.ledger.count:8d} changes"
+            f" ({self.judge.ledger.count / self.seconds:.0f}/s)  {self.crowd.deliveries:9d} deliveries"
             f"  {self.crowd.counts['connects']:6d} connects  {sum(self.faults.counts.values()):4d} faults"
             f"  at rest after {rested:.1f} s",
             flush=True,
@@ -292,15 +176,15 @@ class Oracle:
     def report(self) -> None:
         """Print all figures."""
         print(f"\nseed {self.args.seed}: {self.seconds / 60:.1f} minutes, {self.crowd.round} rounds")
-        rate = self.ledger.count / self.seconds if self.seconds else 0
+        rate = self.judge.ledger.count / self.seconds if self.seconds else 0
         _print_table(
             "Changes and clients",
             {
-                "changes in the log": self.ledger.count,
+                "changes in the log": self.judge.ledger.count,
                 "changes per second": round(rate),
                 "clients": self.args.clients,
                 "frames of changes received": self.crowd.deliveries,
-                **self.totals,
+                **self.judge.totals,
             },
         )
         _print_table("Faults", dict(self.faults.counts))

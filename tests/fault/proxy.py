@@ -79,28 +79,23 @@ class Proxy:
             threading.Thread(target=self._join, args=(near,), daemon=True).start()
 
     def _join(self, near: socket.socket) -> None:
-        with self._lock:
-            self._open.add(near)
-        flowing = self._flowing
-        flowing.wait()
-        try:
-            far = self._reach()
-        except OSError:
+        with near:
+            with self._lock:
+                self._open.add(near)
+            flowing = self._flowing
+            flowing.wait()
+            with contextlib.suppress(OSError), self._reach() as far:
+                with self._lock:
+                    # A cut may have passed between.
+                    if near not in self._open:
+                        return
+                    self._open.add(far)
+                back = threading.Thread(target=self._pump, args=(far, near, flowing), daemon=True)
+                back.start()
+                self._pump(near, far, flowing)
+                back.join()
+                self._forget(far)
             self._forget(near)
-            return
-        with self._lock:
-            # A cut may have passed between.
-            joined = near in self._open
-            if joined:
-                self._open.add(far)
-        if not joined:
-            far.close()
-            return
-        back = threading.Thread(target=self._pump, args=(far, near, flowing), daemon=True)
-        back.start()
-        self._pump(near, far, flowing)
-        back.join()
-        self._forget(near, far)
 
     def _pump(self, source: socket.socket, target: socket.socket, flowing: threading.Event) -> None:
         with contextlib.suppress(OSError):
@@ -111,11 +106,9 @@ class Proxy:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    def _forget(self, *socks: socket.socket) -> None:
+    def _forget(self, sock: socket.socket) -> None:
         with self._lock:
-            self._open.difference_update(socks)
-        for sock in socks:
-            sock.close()
+            self._open.discard(sock)
 
 
 def _reset(sock: socket.socket) -> None:

@@ -206,6 +206,11 @@ class Client:
     def wake(self) -> None:
         self.is_asleep = False
 
+    def close(self) -> None:
+        """Leave for good. May be called twice."""
+        if self._socket is not None:
+            self._close()
+
     def receive(self) -> None:
         """Take what the socket has."""
         assert self._socket is not None
@@ -485,6 +490,9 @@ class Crowd(threading.Thread):
             self.violation = violation
         except Exception:  # noqa: BLE001 - whatever it is, the run has failed and must say so
             self.violation = Violation(f"the clients' own program failed:\n{traceback.format_exc()}")
+        finally:
+            for client in self.clients:
+                client.close()
 
     def stop(self) -> None:
         self._stopping = True

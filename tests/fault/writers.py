@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 import psycopg2
@@ -36,11 +36,16 @@ def insert_lasting_sessions(cursor: Cursor) -> None:
     )
 
 
+class Stopped(Exception):
+    """No more is to be written."""
+
+
 class Pace:
     """How fast all writers together may go: ``rate`` changes a second on average, after a pause faster than that."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, debt_seconds: float = 30.0) -> None:
         self._rate = rate
+        self._debt_seconds = debt_seconds
         self._begun = time.monotonic()
         self._state = threading.Condition()
         self._is_paused = True
@@ -51,11 +56,15 @@ class Pace:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """A stretch that a pause waits for. Waits for its own turn."""
+        """A stretch that a pause waits for. Waits for its own turn.
+
+        Raises:
+            Stopped: no turn comes any more.
+        """
         with self._state:
             while self._is_paused or self._is_ahead():
                 if self._is_stopped:
-                    raise SystemExit
+                    raise Stopped
                 self._state.wait(0.05)
             self._active += 1
         try:
@@ -89,8 +98,9 @@ class Pace:
 
     def _is_ahead(self) -> bool:
         due = (time.monotonic() - self._begun) * self._rate
-        if due - self.changes > 30 * self._rate:  # what an outage has cost is made up for half a minute of it
-            self._begun += (due - self.changes) / self._rate - 30
+        debt = (due - self.changes) / self._rate
+        if debt > self._debt_seconds:  # no more of an outage is made up for
+            self._begun += debt - self._debt_seconds
         return self.changes > due
 
 
@@ -108,16 +118,21 @@ class Writer(threading.Thread):
         self._changes = 0
 
     def run(self) -> None:
-        while True:
-            with self._pace.transaction():
-                plan = self._plan()
-                try:
-                    plan()
-                except psycopg2.Error as error:
-                    self._pace.count(f"failed ({type(error).__name__})")
-                    self._recover()
+        with suppress(Stopped):
+            while True:
+                with self._pace.transaction():
+                    self._write()
+        self._disconnect()
 
-    def _recover(self) -> None:
+    def _write(self) -> None:
+        plan = self._plan()
+        try:
+            plan()
+        except psycopg2.Error as error:
+            self._pace.count(f"failed ({type(error).__name__})")
+            self._disconnect()
+
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
