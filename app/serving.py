@@ -25,6 +25,7 @@ from app.migrate import MigrationError, migrate
 from app.postgres import PostgresError, Server, database_url
 
 log = logging.getLogger(__name__)
+_MIGRATE_LATER = "migrate-later"
 _server: Server | None = None
 _stopping = threading.Event()
 
@@ -60,9 +61,9 @@ def start(config: Config, addresses: list[tuple[str, int] | str]) -> None:
 def reload(config: Config) -> None:
     """Apply the migrations of a newer program, on HUP. Its workers start all the same."""
     try:
-        migrate(database_url(config))
-    except (MigrationError, psycopg2.Error):
-        log.exception("The migrations were not applied.")
+        _migrate_or_wait(database_url(config))
+    except (MigrationError, psycopg2.Error) as error:
+        log.error("The migrations were not applied: %s", str(error).strip())
 
 
 def stop() -> None:
@@ -92,7 +93,8 @@ def _migrate_or_wait(url: str) -> None:
         if _refuses(error):
             raise
         log.error("The database does not answer yet, and we go on trying: %s", str(error).strip())
-        threading.Thread(target=_migrate_later, args=(url,), name="migrate-later", daemon=True).start()
+        if not any(thread.name == _MIGRATE_LATER for thread in threading.enumerate()):  # from the HUP before
+            threading.Thread(target=_migrate_later, args=(url,), name=_MIGRATE_LATER, daemon=True).start()
 
 
 def _migrate_later(url: str) -> None:

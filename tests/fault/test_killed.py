@@ -101,3 +101,23 @@ def test_the_feed_starts_before_its_database_and_becomes_ready_later(gunicorn, d
     until(lambda: status(f"{feed.url}/api/ready") == 200)
     assert feed.stop() == 0
     server.stop()
+
+
+def test_a_reload_while_the_database_is_away_migrates_when_it_is_back(gunicorn, data_dir):
+    server = Server(data_dir)
+    server.start()
+    feed = gunicorn(DATABASE_URL=server.url())
+    until(lambda: status(f"{feed.url}/api/ready") == 200)
+    server.stop()
+    for _ in range(2):
+        old = until(feed.workers)
+        feed.process.send_signal(signal.SIGHUP)
+        until(lambda old=old: feed.workers() and not set(old) & set(feed.workers()))
+    assert feed.log.count("does not answer yet") == 2
+    server.start()
+    until(lambda: status(f"{feed.url}/api/ready") == 200)
+    until(lambda: "The database answers." in feed.log)
+    assert feed.log.count("The database answers.") == 1
+    assert "Traceback" not in feed.log
+    assert feed.stop() == 0
+    server.stop()
