@@ -162,7 +162,7 @@ def stopped_reader(url: str, path: str = "/api/sse") -> Iterator[subprocess.Pope
     program = (
         "import sys, urllib.request\n"
         "stream = urllib.request.urlopen(sys.argv[1])\n"
-        "while line := stream.readline(): print(line, flush=True)\n"
+        "while line := stream.readline(): sys.stdout.buffer.write(line), sys.stdout.flush()\n"
     )
     reader = subprocess.Popen([sys.executable, "-c", program, url + path], stdout=subprocess.PIPE)
     try:
