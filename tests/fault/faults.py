@@ -180,6 +180,14 @@ class Faults:
                             break
             self._nap(1, 4)
 
+    def set_clock_back(self) -> None:
+        """By an hour, and then on again."""
+        self._database.set_clock("-1 hour")
+        try:
+            self._nap(0.5, 3)
+        finally:
+            until(self._is_clock_right, 60, "the clock to be right again")
+
     def notify_garbage(self) -> None:
         """A stranger on our channels."""
         stranger = '{"id":1,"table":"t","action":"INSERT","data":{}}'
@@ -199,6 +207,14 @@ class Faults:
                 sock.settimeout(2)
                 sock.sendall(data)
                 sock.recv(100)
+
+    def _is_clock_right(self) -> bool:
+        try:
+            self._database.set_clock("0")
+        except psycopg2.Error:  # the database is away
+            time.sleep(0.05)
+            return False
+        return True
 
     def _signal_worker(self, by: int) -> None:
         pid = self._a_worker()
@@ -242,7 +258,7 @@ DECKS = {
         "hold_notify_queue",
     ),
     "network": ("cut_network", "flap_network", "stall_network", "stall_then_cut_network", "strand_connections"),
-    "log": ("write_bulk", "test_triggers", "truncate_a_table", "prune_the_log", "notify_garbage"),
+    "log": ("write_bulk", "test_triggers", "truncate_a_table", "prune_the_log", "notify_garbage", "set_clock_back"),
 }
 
 

@@ -6,6 +6,7 @@ Invariant: the app reaches the database through the proxy only; writers, and the
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -61,6 +62,15 @@ class Database:
         """Run one statement as the superuser, and commit."""
         return execute(self.admin_url, statement, values)
 
+    def set_clock(self, interval: str) -> None:
+        """Let the clock of what is recorded from now on differ from the machine's: ``"-1 hour"``, ``"0"``."""
+        found = self.execute("select prosrc, pg_get_functiondef(oid) from pg_proc where proname = 'record_change'")
+        source, definition = found[0]
+        # What an earlier call has put there goes first.
+        plain = re.sub(r"clock_timestamp\(\)( \+ interval '[^']*')?", "clock_timestamp()", source)
+        changed = plain.replace("clock_timestamp()", f"clock_timestamp() + interval '{interval}'")
+        self.execute(definition.replace(source, plain if interval == "0" else changed))
+
     def kill(self, by: int) -> None:
         """Send the postmaster a signal: INT is fast, QUIT immediate."""
         os.kill(self.pid, by)
@@ -97,10 +107,10 @@ class Feed:
         self.logs: list[Path] = []
         self.port = 0
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         log = self._folder / f"gunicorn-{len(self.logs)}.log"
         self.logs.append(log)
-        self._server = Gunicorn(log, **self._settings | {"PORT": self.port})
+        self._server = Gunicorn(log, *options, **self._settings | {"PORT": self.port})
         self._server.wait_until_listening()
         self.port = urlsplit(self._server.url).port or 0
 

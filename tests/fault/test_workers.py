@@ -6,9 +6,11 @@ import os
 import signal
 import threading
 import urllib.request
+from contextlib import suppress
 
 from tests.event_stream import EventStream
 from tests.fault.feed import execute, locked, stopped_reader
+from tests.serving import status
 from tests.waiting import until
 
 
@@ -50,8 +52,21 @@ def test_a_worker_that_stands_still_for_seconds_costs_nobody_a_change(stage):
     stage.check()
 
 
-def test_streams_are_ended_while_a_running_request_is_let_finish(gunicorn, admin_url):
+def test_workers_that_are_replaced_by_max_requests_cost_nobody_a_change(stage):
+    stage.feed.stop()
+    stage.feed.start("--max-requests", "40")
+    seen = set()
+    with stage.writing():
+        while len(seen) < 6:  # two at a time: each has been replaced twice
+            seen |= set(stage.feed.workers())
+            with suppress(OSError):  # a worker that leaves may take a connection with it
+                status(f"http://127.0.0.1:{stage.feed.port}/api/health")
+    stage.feed.stop()
+    stage.feed.start()
+    stage.check()
 
+
+def test_streams_are_ended_while_a_running_request_is_let_finish(gunicorn, admin_url):
     server = gunicorn(WEB_CONCURRENCY=1)
     [worker] = until(server.workers)
     answers = []
@@ -78,7 +93,6 @@ def test_streams_are_ended_while_a_running_request_is_let_finish(gunicorn, admin
 
 
 def test_a_client_that_takes_nothing_does_not_hold_up_the_drain(gunicorn, admin_url):
-
     server = gunicorn(WEB_CONCURRENCY=1, STUCK_SECONDS=300)
     [worker] = until(server.workers)
     with stopped_reader(server.url):
