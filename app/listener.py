@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 State = Literal["connecting", "live", "reconnecting", "stopped"]
 _EVERYTHING = Filter(frozenset(TOPICS))
 # Back-off between attempts, in seconds, before jitter: quick at first, as after a restart, and never rarer than this.
-_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 class Audience(Protocol):
@@ -87,7 +87,7 @@ class Listener:
                     self._listen(connection)
             except (psycopg2.Error, OSError, TimeoutError) as error:
                 # A connection that lasted has earned a quick second try.
-                failures = 0 if time.monotonic() - began > 10 else failures + 1
+                failures = 0 if time.monotonic() - began > 1 else failures + 1
                 self._lose(error)
             except Exception:
                 # A bug must not end the feed in silence: it is loud, and as nobody knows what was published, all
