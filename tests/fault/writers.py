@@ -16,9 +16,7 @@ from uuid import UUID
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
-from psycopg2.extras import execute_values, register_uuid
-
-register_uuid()
+from psycopg2.extras import execute_values
 
 # Sessions that everyone writes to and clients filter by.
 LASTING = [str(UUID(int=number)) for number in range(1, 9)]
