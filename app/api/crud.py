@@ -59,7 +59,7 @@ def _add_create(api: APIBlueprint, resource: Resource) -> None:
         return rows.create_row(resource, body)
 
     row = row_schema(resource.title, resource.table)
-    api.post("", summary=f"Create a {resource.noun}", responses={200: row, 201: row, **_refusals(409)})(create)
+    api.post("", summary=f"Create {resource.a_noun}", responses={200: row, 201: row, **_refusals(409)})(create)
 
 
 def _add_reads(api: APIBlueprint, resource: Resource) -> None:
@@ -68,7 +68,7 @@ def _add_reads(api: APIBlueprint, resource: Resource) -> None:
         return rows.conditional(rows.row_response(rows.read_row(resource, path.id)))
 
     answers: ResponseDict = {200: row_schema(resource.title, resource.table), 304: None, 404: problem_response()}
-    api.get("/<id>", summary=f"Read a {resource.noun}", responses=answers)(read)
+    api.get("/<id>", summary=f"Read {resource.a_noun}", responses=answers)(read)
 
 
 def _add_writes(api: APIBlueprint, resource: Resource) -> None:

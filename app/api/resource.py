@@ -30,6 +30,11 @@ class Resource:
     ingest: bool = False  # POST takes many rows, and the same row again
 
     @property
+    def a_noun(self) -> str:
+        """The noun with its article."""
+        return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
+
+    @property
     def title(self) -> str:
         """The name of its schemas."""
         return self.noun.capitalize()
