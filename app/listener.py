@@ -195,8 +195,11 @@ class Listener:
         ids: list[int] = []
         while True:
             with self._time_limit():
-                newest = bounds(connection).newest
-                batch = read_after(connection, self._at, newest, _EVERYTHING)
+                here = bounds(connection)
+                batch = read_after(connection, self._at, here.newest, _EVERYTHING) if here.reach(self._at) else None
+            if batch is None or not batch.bounds.reach(self._at):
+                self._find_place(connection)  # pruned, or begun anew, beyond us
+                return ids
             if batch.cursor <= self._at:
                 return ids
             self._publish(batch.changes, batch.cursor)
