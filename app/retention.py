@@ -16,7 +16,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
+from typing import cast
 
 import click
 import gevent
@@ -87,7 +89,7 @@ def prune(connection: Connection, *, hours: float, most_bytes: int) -> Iterator[
     Pause between the steps. A change counts as old only if all before it are: a clock that was set back makes changes
     stay longer, and never go sooner.
     """
-    log_extent = extent(connection)
+    log_extent, before = extent(connection), _begin(connection, hours)
     if not log_extent.newest:
         return
     kept = int(most_bytes / log_extent.row_bytes)
@@ -95,7 +97,7 @@ def prune(connection: Connection, *, hours: float, most_bytes: int) -> Iterator[
     vacuum_after = max(_VACUUM_AFTER, _VACUUM_SHARE * (log_extent.newest - log_extent.first))
     first, deleted = log_extent.first, 0
     while first < log_extent.newest:
-        first, gone = _delete_step(connection, first, log_extent.newest, too_many, hours)
+        first, gone = _delete_step(connection, first, log_extent.newest, too_many, before)
         if not gone:
             break
         yield gone
@@ -107,14 +109,24 @@ def prune(connection: Connection, *, hours: float, most_bytes: int) -> Iterator[
         _vacuum(connection)
 
 
-def _delete_step(connection: Connection, first: int, newest: int, too_many: int, hours: float) -> tuple[int, int]:
+def _begin(connection: Connection, hours: float) -> datetime:
+    """When so many hours ago was. Fixed for the whole run: each step would find a few more, without end."""
+    with connection.cursor() as cursor:
+        # Without statistics, as after a restore, the planner would read and sort the whole log for each step.
+        cursor.execute("set enable_sort = off; set enable_bitmapscan = off")
+        cursor.execute("select clock_timestamp() - %s * interval '1 hour'", (hours,))
+        [(before,)] = cursor.fetchall()
+    return cast(datetime, before)
+
+
+def _delete_step(connection: Connection, first: int, newest: int, too_many: int, before: datetime) -> tuple[int, int]:
     """Delete the next changes from ``first`` on; the new first id, and how many were deleted."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             with step as (
                 select id, id > %(too_many)s
-                       and recorded_at > clock_timestamp() - %(hours)s * interval '1 hour' as stays
+                       and recorded_at > %(before)s as stays
                 from (select id, recorded_at from change_log where id >= %(first)s and id < %(newest)s
                       order by id limit %(step)s) as oldest
             ), gone as (
@@ -125,7 +137,7 @@ def _delete_step(connection: Connection, first: int, newest: int, too_many: int,
             )
             select coalesce(max(id) + 1, %(first)s), count(*) from gone
             """,
-            {"first": first, "newest": newest, "too_many": too_many, "hours": hours, "step": _STEP},
+            {"first": first, "newest": newest, "too_many": too_many, "before": before, "step": _STEP},
         )
         [(first, gone)] = cursor.fetchall()
     return first, gone

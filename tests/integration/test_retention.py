@@ -76,6 +76,16 @@ def test_a_clock_that_was_set_back_lets_nothing_go_too_soon(connection):
     assert _ids(connection) == [3, 4, 5, 6]
 
 
+def test_changes_that_grow_old_meanwhile_wait_for_the_next_time(connection):
+    """Else it would go on without end where changes come all the time."""
+    _fill(connection, [100] * 6000 + [1] * 100 + [0])
+    steps = prune(connection, hours=72, most_bytes=_PLENTY)
+    assert next(steps) == 5000
+    _run(connection, "update change_log set recorded_at = statement_timestamp() - interval '72 hours' where id > 6000")
+    assert list(steps) == [1000]
+    assert next(prune(connection, hours=72, most_bytes=_PLENTY)) == 100
+
+
 def test_gaps_between_the_ids_do_not_stop_it(connection):
     _fill(connection, [100] * 10)
     _run(connection, "select setval('change_log_id_seq', 1000000)")
