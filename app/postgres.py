@@ -101,15 +101,17 @@ class Server:
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.5):
-            if self.cluster.answers():
-                continue
-            log.error("The embedded PostgreSQL has died: starting it again.")
             try:
-                with self._alone():
-                    self.cluster.ensure_running()
-                log.warning("The embedded PostgreSQL runs again.")
+                if not self.cluster.answers():
+                    self._revive()
             except (PostgresError, OSError, LookupError, psycopg2.Error):
-                log.exception("The embedded PostgreSQL could not be started again; the next try follows.")
+                log.exception("The embedded PostgreSQL could not be looked at or started again; the next try follows.")
+
+    def _revive(self) -> None:
+        log.error("The embedded PostgreSQL has died: starting it again.")
+        with self._alone():
+            self.cluster.ensure_running()
+        log.warning("The embedded PostgreSQL runs again.")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
