@@ -1,6 +1,7 @@
 """Writes changes at an even pace until it is told to stop.
 
     writer.py changes URL RATE [--batch N] [--sessions N]     movements into our tables, N rows a transaction
+    writer.py topics URL RATE                                  the same, into our four tables in turn
     writer.py notify URL RATE                                  what peers get: pg_notify alone, without any log
     writer.py nchan PORT RATE                                  HTTP, one POST for each
     writer.py redis PORT RATE                                  Redis PUBLISH, as flask-sse wants it
@@ -35,6 +36,12 @@ _MESSAGE = (
     '"bounding_box_y2":null,"confidence_score":0.87,"frame_number":1234,'
     '"created_at":"2026-11-23T22:59:08.216934+00:00"},"old_data":null,"timestamp":%s},'
     '"timestamp":"2026-11-23T22:59:08.216Z"}'
+)
+_TOPICS = (
+    "insert into people_movements (session_id, person_id, movement_direction) values (%(session)s, %(number)s, 'in')",
+    "insert into realtime_metrics (session_id, current_people_count) values (%(session)s, %(number)s)",
+    "insert into alert_logs (session_id, alert_type, current_value) values (%(session)s, 'busy', %(number)s)",
+    "update sessions set total_frames = %(number)s where id = %(session)s",
 )
 Write = Callable[[int], None]
 
@@ -81,6 +88,21 @@ def _changes(url: str, known: list[str]) -> Write:
             return
         values = ",".join([cursor.mogrify("(%s, %s, 'in', 320.5, 240.25, 0.87, 1234)", row).decode() for row in rows])
         cursor.execute(_INSERT.partition("values")[0] + "values" + values)
+
+    return write
+
+
+def _topics(url: str, known: list[str]) -> Write:
+    connection = connect(url, application_name="benchmark writer")
+    cursor = connection.cursor()
+    cursor.execute("insert into sessions (id, session_name) values (%s, 'topics') on conflict do nothing", [known[0]])
+    number = 0
+
+    def write(batch: int) -> None:
+        nonlocal number
+        for _ in range(batch):
+            cursor.execute(_TOPICS[number % len(_TOPICS)], {"session": known[0], "number": number})
+            number += 1
 
     return write
 
@@ -170,6 +192,7 @@ def _message(number: int, session: str) -> bytes:
 
 _KINDS: dict[str, Callable[[str, list[str]], Write]] = {
     "changes": _changes,
+    "topics": _topics,
     "notify": _notify,
     "nchan": _nchan,
     "redis": _redis,
