@@ -23,7 +23,7 @@ _HOURS, _KEPT_HOURS = 80, 72
 _FILL = """
     insert into change_log
     select n, 'people_movements', 'INSERT', null, null, repeat('x', 80),
-           now() - (%(rows)s - n) * interval '1 hour' * %(hours)s / %(rows)s
+           now() - (%(rows)s - n)::float8 / %(rows)s * %(hours)s * interval '1 hour'
     from generate_series(1, %(rows)s) n
 """
 
