@@ -29,7 +29,9 @@ export function Chart({ label, lines, data, group, digits = 0, unit = '', onZoom
     if (!element) return;
     const style = getComputedStyle(document.documentElement);
     const color = (name: string) => style.getPropertyValue(name).trim();
-    const axis = { stroke: color('--faint'), grid: { stroke: color('--grid'), width: 1 }, ticks: { show: false }, font: `11px ${style.getPropertyValue('--font')}` };
+    // The canvas knows no rem: on a wall screen, where the page's text is larger, so are the axes.
+    const rem = parseFloat(style.fontSize);
+    const axis = { stroke: color('--faint'), grid: { stroke: color('--grid'), width: 1 }, ticks: { show: false }, font: `${0.73 * rem}px ${style.getPropertyValue('--font')}` };
     const chart = new uPlot({
       width: element.clientWidth || 300, height: element.clientHeight || 168,
       padding: [8, 4, 0, 0],
@@ -37,11 +39,11 @@ export function Chart({ label, lines, data, group, digits = 0, unit = '', onZoom
       cursor: { sync: { key: group }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high) * 1.08] } },
       axes: [
-        { ...axis, size: 26, space: 70, values: (_, ticks) => ticks.map((at) => words.time(at * 1000, ticks.length > 1 && (ticks[1] as number) - (ticks[0] as number) < 60)) },
-        { ...axis, size: 42, space: 34, values: (_, ticks) => ticks.map((value) => words.number(value, digits)) },
+        { ...axis, size: 1.75 * rem, space: 4.7 * rem, values: (_, ticks) => ticks.map((at) => words.time(at * 1000, ticks.length > 1 && (ticks[1] as number) - (ticks[0] as number) < 60)) },
+        { ...axis, size: 2.8 * rem, space: 2.3 * rem, values: (_, ticks) => ticks.map((value) => words.number(value, digits)) },
       ],
       series: [{}, ...lines.map((line) => ({
-        label: line.label, stroke: color(line.color), width: 1.75, spanGaps: false, points: { show: false },
+        label: line.label, stroke: color(line.color), width: 0.12 * rem, spanGaps: false, points: { show: false },
         ...(line.dashed ? { dash: [5, 4] } : {}),
         ...(lines.length === 1 ? { fill: `color-mix(in srgb, ${color(line.color)} 14%, transparent)` } : {}),
       }))],
