@@ -21,10 +21,16 @@ from app.migrate import MigrationError, migrate
 
 def register(app: Flask) -> None:
     """Add the commands of this module, and those that others have built upon it."""
+    from app.doctor import doctor
     from app.replay import replay
     from app.retention import prune_command
     from app.simulate import simulate
+    from app.stats import stats
+    from app.tail import tail
 
+    app.cli.add_command(tail)
+    app.cli.add_command(doctor)
+    app.cli.add_command(stats)
     app.cli.add_command(replay)
     app.cli.add_command(simulate)
     app.cli.add_command(prune_command)

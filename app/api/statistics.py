@@ -94,7 +94,7 @@ from (select *, extract(epoch from coalesce(lead(minute) over (order by minute),
       from movement_minutes('-infinity', 'infinity', :session, :zone) where isfinite(minute)) as minutes
 """)
 
-_NOW = text("""
+TODAY_AND_NOW = text("""
 select json_build_object(
     'today', (select json_build_object('entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
                                        'peak', coalesce(max(inside), 0))
@@ -172,7 +172,7 @@ def session_statistics(path: ById, query: ZoneQuery) -> Response:
 @reads(query=ZoneQuery)
 def stats(query: ZoneQuery) -> Response:
     """Today is counted from movements, now is what the cameras of active sessions say."""
-    return _answer(_NOW, zone=query.tz)
+    return _answer(TODAY_AND_NOW, zone=query.tz)
 
 
 @api.get("/analytics/flow", summary="Entered, exited, occupancy and peak by time", responses={200: _JSON})

@@ -1,0 +1,136 @@
+"""flask tail, doctor and stats, as an operator types them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from app.config import CHECKOUT
+from app.database import connect
+from tests.serving import environment
+from tests.waiting import until
+
+
+@pytest.fixture
+def sql(database_url):
+    connection = connect(database_url, application_name="test")
+    yield connection.cursor()
+    connection.close()
+
+
+@pytest.fixture
+def session(sql):
+    sql.execute("insert into sessions (session_name) values ('door') returning id")
+    return sql.fetchone()[0]
+
+
+def move(sql, session, *people):
+    for person in people:
+        sql.execute(
+            "insert into people_movements (session_id, person_id, movement_direction) values (%s, %s, 'in')",
+            [session, person],
+        )
+
+
+def flask(*words, **settings):
+    return [sys.executable, "-m", "flask", "--app", "wsgi", *map(str, words)], environment(**settings)
+
+
+def run(*words, **settings):
+    command, environ = flask(*words, **settings)
+    return subprocess.run(command, cwd=CHECKOUT, env=environ, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def tail(tmp_path, database_url):
+    """Start `flask tail`: the process, and a function that reads what it has printed."""
+    processes = []
+
+    def start(*words):
+        command, environ = flask("tail", *words, DATABASE_URL=database_url)
+        output = tmp_path / f"tail-{len(processes)}"
+        with output.open("wb") as target:
+            process = subprocess.Popen(command, cwd=CHECKOUT, env=environ, stdout=target, stderr=subprocess.PIPE)
+        processes.append(process)
+        return process, lambda: [json.loads(line) for line in output.read_text().splitlines()]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_tail_shows_each_change_once_through_a_restart_of_the_feed(gunicorn, tail, sql, session):
+    feed = gunicorn(RETRY_SECONDS=0.2)
+    process, changes = tail("movements", "--url", feed.url, "--json", "--after", 0)
+    move(sql, session, 1, 2)
+    until(lambda: len(changes()) == 2, what="two changes")
+    feed.stop()
+    move(sql, session, 3)
+    gunicorn(PORT=feed.url.rpartition(":")[2], RETRY_SECONDS=0.2)
+    move(sql, session, 4)
+    until(lambda: len(changes()) >= 4, what="four changes")
+    assert [change["data"]["person_id"] for change in changes()] == [1, 2, 3, 4]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+
+
+def test_tail_says_what_changed_in_a_line(gunicorn, sql, session):
+    feed = gunicorn()
+    sql.execute("update sessions set fps = 25 where id = %s", [session])
+    command, environ = flask("tail", "sessions", "--url", feed.url, "--after", 0)
+    with subprocess.Popen(command, cwd=CHECKOUT, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        inserted, updated = process.stdout.readline(), process.stdout.readline()
+        process.stdout.close()  # as head does
+        move(sql, session, 1)
+        sql.execute("update sessions set fps = 30 where id = %s", [session])
+        assert process.wait(30) == 0
+    assert "INSERT" in inserted
+    assert "session_name=door" in inserted
+    assert "UPDATE" in updated
+    assert "fps=-→25" in updated
+    assert "\x1b" not in updated  # plain where nobody sees colours
+
+
+def test_tail_gives_up_where_it_is_refused(gunicorn):
+    feed = gunicorn()
+    refused = run("tail", "alerts", "--url", f"{feed.url}/elsewhere")
+    assert (refused.returncode, refused.stderr) == (1, "Error: There is nothing at /elsewhere/api/sse/alerts.\n")
+
+
+def test_the_doctor_finds_a_healthy_feed_well(gunicorn, database_url):
+    feed = gunicorn()
+    seen = run("doctor", DATABASE_URL=database_url, PORT=feed.url.rpartition(":")[2])
+    assert "8 of 8 enabled" in seen.stdout
+    assert f"live at {feed.url}" in seen.stdout
+    needing = [line for line in seen.stdout.splitlines() if line.startswith("!")]
+    # The tests' own server is allowed to forget, and its role to do everything.
+    assert all(line.split()[1] in ("fsync", "synchronous_commit", "full_page_writes", "superuser") for line in needing)
+    assert seen.returncode == (1 if needing else 0)
+
+
+def test_the_doctor_names_what_is_broken_and_what_to_do(sql, database_url):
+    sql.execute("alter table people_movements disable trigger movement_change_trigger")
+    seen = run("doctor", DATABASE_URL=database_url, PORT=1)
+    assert seen.returncode == 1
+    assert "Missing or switched off: movement_change_trigger" in seen.stdout
+    assert "does not answer at http://127.0.0.1:1" in seen.stdout
+    assert "Start it: ./run" in seen.stdout
+
+
+def test_stats_count(sql, session, database_url):
+    move(sql, session, 1, 2, 3)
+    seen = run("stats", DATABASE_URL=database_url)
+    figures = dict(line.split("  ", 1) for line in seen.stdout.splitlines())
+    assert figures["entered today"].strip() == "3"
+    assert figures["active sessions"].strip() == "1"
+    assert figures["changes, last minute"].strip() == "4"
+
+
+def test_stats_refuses_an_unknown_time_zone(database_url):
+    seen = run("stats", "--tz", "Mars", DATABASE_URL=database_url)
+    assert (seen.returncode, seen.stderr) == (1, "Error: --tz Mars is no time zone; one is Europe/Berlin.\n")
