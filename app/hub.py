@@ -178,11 +178,13 @@ class Hub:
         served = 0
         for wanted, batch in batches.items():
             framed: dict[bool, bytes] = {}
+            written = 0
             for subscription in list(self._groups.get(wanted, ())):
-                self._hand_over(subscription, batch, framed)
+                written += self._hand_over(subscription, batch, framed)
                 served += 1
                 if served % _SLICE == 0:
                     gevent.sleep(0)
+            self.counts["deliveries"] += written * len(batch)
         self.settled = self.cursor
 
     def start_at(self, cursor: int) -> None:
@@ -230,18 +232,19 @@ class Hub:
                 if wanted.resolved is None or wanted.matches(change):
                     yield wanted
 
-    def _hand_over(self, subscription: Subscription, batch: list[Change], framed: dict[bool, bytes]) -> None:
-        if not subscription.is_live or batch[-1].id <= subscription.cursor:
-            return  # it reads, or has read, these from the ring
+    def _hand_over(self, subscription: Subscription, batch: list[Change], framed: dict[bool, bytes]) -> bool:
+        """Write to the client, or put into its queue; whether it was written."""
+        cursor, newest = subscription.cursor, batch[-1].id
+        if not subscription.is_live or newest <= cursor:
+            return False  # it reads, or has read, these from the ring
         outlet = subscription.outlet
-        if outlet is None or not subscription.is_idle or batch[0].id <= subscription.cursor:
-            self._enqueue(subscription, [change for change in batch if change.id > subscription.cursor])
-            return
+        if outlet is None or not subscription.is_idle or batch[0].id <= cursor:
+            self._enqueue(subscription, [change for change in batch if change.id > cursor])
+            return False
         data = framed.get(outlet.is_chunked)
         if data is None:
             data = framed[outlet.is_chunked] = outlet.framed(b"".join([change.frame for change in batch]))
-        subscription.cursor = batch[-1].id
-        self.counts["deliveries"] += len(batch)
+        subscription.cursor = newest
         try:
             outlet.offer(data)
         except Gone as error:
@@ -249,6 +252,7 @@ class Hub:
         else:
             if outlet.unsent:
                 subscription.wake()
+        return True
 
     def _enqueue(self, subscription: Subscription, batch: list[Change]) -> None:
         subscription.cursor = batch[-1].id

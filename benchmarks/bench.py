@@ -128,14 +128,20 @@ class Load:
     """The load client: see load.c for its options and for what it reports."""
 
     def __init__(
-        self, port: int, clients: int, *options: object, paths: Sequence[str] = ("/api/sse",), dense: bool = False
+        self,
+        port: int,
+        clients: int,
+        *options: object,
+        paths: Sequence[str] = ("/api/sse",),
+        dense: bool = False,
+        quick_ack: bool = False,
     ) -> None:
         with tempfile.NamedTemporaryFile("w", prefix="feed-bench-", suffix=".paths") as listed:
             listed.write("\n".join(paths))
             listed.flush()
             words = [built("load.c"), port, "--clients", clients, "--paths", listed.name, *options]
             self._process = subprocess.Popen(
-                [*map(str, words), *(["--dense"] if dense else [])],
+                [*map(str, words), *(["--dense"] if dense else []), *(["--quick-ack"] if quick_ack else [])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -52,7 +52,16 @@ SERVERS = {"ours": ours, **peers.ALL}
 def _pace(server: peers.Peer, clients: int, rate: float, seconds: float, *options: object) -> Report:
     """Latency and CPU at an even pace that everybody can hold."""
     with (
-        Load(server.port, clients, "--ready", server.ready, *options, paths=[server.path(None)], dense=True) as load,
+        Load(
+            server.port,
+            clients,
+            "--ready",
+            server.ready,
+            *options,
+            paths=[server.path(None)],
+            dense=True,
+            quick_ack=True,  # nginx leaves Nagle's algorithm on; what its clients' delayed ACKs cost is not nchan's
+        ) as load,
         writing(server.kind, server.target, rate),
     ):
         report = measure(load, server.pid, seconds)

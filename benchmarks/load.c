@@ -1,12 +1,15 @@
 /* load: very many readers of text/event-stream in one process, which check what they get and time it.
  *
  *   load PORT [--clients N] [--paths FILE] [--last-event-id ID] [--until-id ID] [--ready sent|head|data]
- *             [--stalled N] [--dense] [--sample N] [--in-flight N]
+ *             [--stalled N] [--dense] [--quick-ack] [--sample N] [--in-flight N]
  *
  * Opens N streams to 127.0.0.1:PORT, the paths of FILE in turn (one per line), the last --stalled of them never read.
  * Prints {"ready": ...} once all have sent their request, or have the head of the answer, or its first data (the
  * default), or the payload --until-id ID. Then obeys stdin: "reset" begins a new measurement, "report" prints one
  * JSON line, "quit" ends.
+ *
+ * With --quick-ack what arrives is acknowledged at once: else a server that leaves Nagle's algorithm on waits for our
+ * delayed acknowledgement, up to 40 ms, and sends fewer and larger pieces.
  *
  * Invariant: every byte is parsed. A client's payload ids (the first "id": of the data) must strictly rise, with --dense
  * by one each, and an SSE id, where the server sends a number, must be the payload's. Latency is our clock at recv
@@ -58,7 +61,7 @@ struct client {
 };
 
 static struct client *clients;
-static int client_count = 1, in_flight_max = 400, stalled_count, is_dense, sample = 1, port;
+static int client_count = 1, in_flight_max = 400, stalled_count, is_dense, is_quick, sample = 1, port;
 static enum gate gate = READY_DATA;
 static int64_t until_id = -1;
 static const char *last_event_id;
@@ -327,6 +330,8 @@ static void read_client(struct client *c)
         return;
     }
     double received = now(CLOCK_REALTIME);
+    if (is_quick)
+        setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
     tally.recvs++;
     tally.bytes += (uint64_t)size;
     if (c->phase == HEAD)
@@ -467,6 +472,10 @@ static void read_arguments(int count, char **words)
         const char *word = words[i];
         if (!strcmp(word, "--dense")) {
             is_dense = 1;
+            continue;
+        }
+        if (!strcmp(word, "--quick-ack")) {
+            is_quick = 1;
             continue;
         }
         if (++i == count)
