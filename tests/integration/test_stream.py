@@ -16,10 +16,16 @@ import pytest
 
 from tests.event_stream import EventStream, open_stream, wait_until_ready
 
+# What must hold however the bytes go out: written by the hub, or only by the response as on any WSGI server.
+both_ways = pytest.mark.parametrize(
+    "server", [(), ("tests.socketless:app",)], ids=["by the outlet", "by the response"], indirect=True
+)
+
 
 @pytest.fixture
-def server(gunicorn):
-    started = gunicorn(HEARTBEAT_SECONDS=0.3, CORS_ORIGINS="https://desk.example.org", MAX_STREAMS=20)
+def server(gunicorn, request):
+    options = getattr(request, "param", ())
+    started = gunicorn(*options, HEARTBEAT_SECONDS=0.3, CORS_ORIGINS="https://desk.example.org", MAX_STREAMS=20)
     wait_until_ready(started)
     return started
 
@@ -67,6 +73,7 @@ def test_a_row_written_with_plain_sql_arrives_with_all_its_columns(server, sql):
         assert payload["data"] == get(f"{server.url}/api/sessions/{payload['data']['id']}")[1]
 
 
+@both_ways
 def test_updates_carry_both_rows_and_deletes_the_one_that_went(server, sql):
     with open_stream(server.url, "/api/sse/sessions") as stream:
         session = new_session(sql)
@@ -102,6 +109,7 @@ def test_a_stream_tells_first_where_it_stands_and_how_long_to_wait(server, sql):
         assert 2000 <= stream.retry_ms <= 4000
 
 
+@both_ways
 def test_heartbeats_move_the_cursor_of_a_client_with_a_narrow_filter(server, sql):
     session, quiet = new_session(sql), new_session(sql)
     with open_stream(server.url, f"/api/sse/movements?session_id={quiet}") as stream:
@@ -182,6 +190,7 @@ def test_a_subscriber_of_open_alerts_hears_that_one_was_resolved(server, sql):
         assert (raised["data"]["alert_type"], resolved["data"]["is_resolved"]) == ("crowd", True)
 
 
+@both_ways
 def test_truncate_reaches_clients_as_reset(server, sql):
     with open_stream(server.url, "/api/sse/metrics") as stream:
         sql.execute("truncate realtime_metrics")
@@ -202,6 +211,7 @@ def test_the_test_function_reaches_every_client_and_touches_no_row(server, sql):
     assert sql.fetchone() == (0,)
 
 
+@both_ways
 def test_a_large_row_comes_whole_by_way_of_the_log(server, sql):
     name = "👤" * 40_000
     with open_stream(server.url, "/api/sse/sessions") as stream:
@@ -211,6 +221,7 @@ def test_a_large_row_comes_whole_by_way_of_the_log(server, sql):
         assert (large["data"]["session_name"], small["data"]["session_name"]) == (name, "small")
 
 
+@both_ways
 def test_a_bulk_of_100_000_rows_arrives_whole_in_order_and_once(server, sql):
     session = new_session(sql)
     with open_stream(server.url, "/api/sse/movements") as stream:
@@ -221,6 +232,7 @@ def test_a_bulk_of_100_000_rows_arrives_whole_in_order_and_once(server, sql):
     assert ids == log_ids(sql, "table_name = 'people_movements'")
 
 
+@both_ways
 def test_a_snapshot_and_the_stream_from_its_cursor_meet_exactly(server, sql):
     session = new_session(sql)
     new_movements(sql, session, 3)
@@ -233,6 +245,7 @@ def test_a_snapshot_and_the_stream_from_its_cursor_meet_exactly(server, sql):
     assert (len(snapshot), len(tail), snapshot & tail) == (3, 2, set())
 
 
+@both_ways
 def test_a_client_that_drops_at_random_moments_gets_the_same_set(server, sql):
     session, chance, got = new_session(sql), random.Random(4), []
     cursor = log_ids(sql)[-1]
