@@ -65,8 +65,7 @@ def _pace(server: peers.Peer, clients: int, rate: float, seconds: float, *option
         writing(server.kind, server.target, rate),
     ):
         report = measure(load, server.pid, seconds)
-    if not options:
-        check(report)
+    check(report)
     return report
 
 
@@ -79,10 +78,14 @@ def _saturated(
     while tries < 14:
         tries += 1
         report = _push(open_server, paths, number, rate, seconds)
-        if report is None or report["p99"] > _P99_LIMIT_MS:
+        if _is_broken(report):  # once may be the machine's hiccup
+            report = _push(open_server, paths, number, rate, seconds)
+        if report is None or _is_broken(report):
             broken = rate
         elif report["deliveries_per_second"] < best["deliveries_per_second"] * 1.03:
-            return best | {"bench_limited": 1.0}  # more was asked for and not more came: the writer is the limit
+            return (
+                best  # more was asked for and not more came: the server, the writer or the clients are at their limit
+            )
         else:
             best = report
             working = rate
@@ -98,6 +101,10 @@ def _saturated(
     return best
 
 
+def _is_broken(report: Report | None) -> bool:
+    return report is None or report["p99"] > _P99_LIMIT_MS
+
+
 def _push(
     open_server: Open, paths: Callable[[peers.Peer], list[str]], number: int, rate: float, seconds: float
 ) -> Report | None:
@@ -106,7 +113,14 @@ def _push(
     with (
         open_server() as server,
         Load(
-            server.port, 1000, "--ready", server.ready, "--sample", max(1, int(rate / 1000)), paths=paths(server)
+            server.port,
+            1000,
+            "--ready",
+            server.ready,
+            "--sample",
+            max(1, int(rate / 1000)),
+            paths=paths(server),
+            dense=number == 1,  # with a filter for each client, ids have gaps by right
         ) as load,
         writing(server.kind, server.target, rate, batch=batch, sessions=number),
     ):
