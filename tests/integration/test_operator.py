@@ -11,7 +11,7 @@ import pytest
 
 from app.config import CHECKOUT
 from app.database import connect
-from tests.serving import environment
+from tests.serving import environment, status
 from tests.waiting import until
 
 
@@ -104,6 +104,7 @@ def test_tail_gives_up_where_it_is_refused(gunicorn):
 
 def test_the_doctor_finds_a_healthy_feed_well(gunicorn, database_url):
     feed = gunicorn()
+    until(lambda: status(f"{feed.url}/api/ready") == 200, what="a live Listener")
     seen = run("doctor", DATABASE_URL=database_url, PORT=feed.url.rpartition(":")[2])
     assert "8 of 8 enabled" in seen.stdout
     assert f"live at {feed.url}" in seen.stdout
