@@ -12,6 +12,8 @@ from flask_openapi3.openapi import OpenAPI
 from app.api import alerts, changes, health, metrics, movements, sessions, statistics, stream, system, thresholds
 from app.api.compression import register_compression
 from app.api.errors import Problem, register_errors
+from app.api.requests import RowIdConverter
+from app.api.resource import problem_response
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # 10 000 movements with every field are about 5 MB
 
@@ -22,6 +24,8 @@ def new_app(import_name: str, static_folder: str | None = "static") -> OpenAPI:
     return OpenAPI(
         import_name,
         info=info,
+        responses={400: problem_response()},
+        security_schemes={},  # None would stand in the document as null
         doc_prefix="/api",
         doc_url="/openapi.json",
         validation_error_status=400,
@@ -34,6 +38,7 @@ def register(app: OpenAPI) -> None:
     """Put the resources and the errors on the app."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.strict_slashes = False
+    app.url_map.converters["row"] = RowIdConverter
     for module in (sessions, movements, alerts, metrics, thresholds, statistics, changes, stream, health, system):
         app.register_api(module.api)
     register_errors(app)

@@ -37,7 +37,7 @@ class Resolve(Strict):
 
 
 @api.post(
-    "/<id>/resolve",
+    "/<row:id>/resolve",
     summary="Resolve an alert",
     responses={200: row_schema(ALERTS.title, ALERTS.table), 404: problem_response()},
 )

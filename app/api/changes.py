@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from app.api.errors import RETRY_AFTER_SECONDS, ProblemError
 from app.api.requests import reads
 from app.api.resource import problem_response
-from app.api.schema import Id, Strict, absent
+from app.api.schema import OptionalBoolean, OptionalId, Strict, absent
 from app.changes import TOPICS, Batch, ChangeLog, Filter, Topic
 from app.hub import Full, Hub, Subscription
 
@@ -53,10 +53,8 @@ class ChangesQuery(Strict):
         description="Topics, separated by commas.",
         json_schema_extra={"pattern": f"^({'|'.join(TOPICS)})(,({'|'.join(TOPICS)}))*$"},
     )
-    session_id: Annotated[Id | None, WithJsonSchema({"type": "string", "format": "uuid"})] = Field(
-        default_factory=absent, description="Only changes of this session."
-    )
-    resolved: Annotated[bool | None, WithJsonSchema({"type": "boolean"})] = Field(
+    session_id: OptionalId = Field(default_factory=absent, description="Only changes of this session.")
+    resolved: OptionalBoolean = Field(
         default_factory=absent, description="Only alerts that are, or were, resolved (or open)."
     )
     wait: float = Field(default=0, ge=0, le=60, description="Seconds to wait for a change where there is none.")

@@ -68,7 +68,7 @@ def _add_reads(api: APIBlueprint, resource: Resource) -> None:
         return rows.conditional(rows.row_response(rows.read_row(resource, path.id)))
 
     answers: ResponseDict = {200: row_schema(resource.title, resource.table), 304: None, 404: problem_response()}
-    api.get("/<id>", summary=f"Read {resource.a_noun}", responses=answers)(read)
+    api.get("/<row:id>", summary=f"Read {resource.a_noun}", responses=answers)(read)
 
 
 def _add_writes(api: APIBlueprint, resource: Resource) -> None:
@@ -87,10 +87,10 @@ def _add_writes(api: APIBlueprint, resource: Resource) -> None:
         return rows.delete_row(resource, path.id)
 
     answers: ResponseDict = {200: row, **_refusals(404, 409, 412)}
-    api.put("/<id>", summary=f"Replace a {noun}", responses=answers)(replace)
-    api.patch("/<id>", summary=f"Change some fields of a {noun}", responses=answers)(merge)
+    api.put("/<row:id>", summary=f"Replace a {noun}", responses=answers)(replace)
+    api.patch("/<row:id>", summary=f"Change some fields of a {noun}", responses=answers)(merge)
     gone: ResponseDict = {204: None, 404: problem_response(), 412: problem_response()}
-    api.delete("/<id>", summary=f"Delete a {noun}", responses=gone)(remove)
+    api.delete("/<row:id>", summary=f"Delete a {noun}", responses=gone)(remove)
 
 
 def _refusals(*statuses: int) -> ResponseDict:

@@ -132,7 +132,8 @@ def _single(sent: object, new: type[BaseModel]) -> BaseModel:
 def _checked(sent: Sequence[T], check: Callable[[T], BaseModel]) -> list[BaseModel]:
     """Every row as its schema has it, or a problem that names row and field of what is wrong."""
     if len(sent) > MAX_ROWS:
-        raise ProblemError(413, f"A request may hold {MAX_ROWS} rows, and this one has {len(sent)}.")
+        message = f"may hold {MAX_ROWS} rows, and this one has {len(sent)}"
+        raise refused(422, [FieldError(field="body", message=message)])
     rows: list[BaseModel] = []
     errors: list[FieldError] = []
     for start, some in _slices(sent):

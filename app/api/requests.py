@@ -13,6 +13,7 @@ from uuid import UUID
 
 from flask import Response, request
 from pydantic import BaseModel, Field, ValidationError
+from werkzeug.routing import BaseConverter
 
 from app.api.errors import FieldError, ProblemError, field_errors
 from app.api.schema import Strict
@@ -20,6 +21,16 @@ from app.api.schema import Strict
 View = Callable[..., Response]
 JSON_TYPES = ("application/json",)
 PATCH_TYPES = ("application/json", "application/merge-patch+json")
+
+
+class RowIdConverter(BaseConverter):
+    """``<row:id>``: takes what is in the place of an id, but for the words that name something else there.
+
+    Otherwise PUT /api/alerts/export would be about an alert of that name, and not 405.
+    """
+
+    regex = "(?!(?:export|resolve)$)[^/]+"
+    part_isolating = True
 
 
 class ById(Strict):

@@ -68,7 +68,7 @@ def read_row(resource: Resource, row_id: UUID) -> str:
 def change_row(resource: Resource, row_id: UUID, body: BaseModel, values: dict[str, Any]) -> Response:
     """Update the row and return it; the id in a body, if any, must be that of the path."""
     if getattr(body, "id", None) not in (None, row_id):
-        raise refused(422, [FieldError(field="id", message="is not the id in the path")])
+        raise refused(409, [FieldError(field="id", message="is not the id in the path")])
     values = {name: value for name, value in values.items() if name != "id"}
     statement = update(resource.table).where(resource.table.c.id == row_id).values(values).returning(resource.row())
     with db.engine.begin() as connection:

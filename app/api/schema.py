@@ -72,6 +72,8 @@ FieldType = Any  # what pydantic takes for a type: a class, a Literal, an Annota
 Time = Annotated[AwareDatetime, StrictFlag(False), BeforeValidator(_iso), AfterValidator(_utc)]
 QueryTime = Annotated[Time, BeforeValidator(_unescaped)]
 # Query parameters may be left out, but there is no way to say null in a query.
+OptionalId = Annotated[Id | None, WithJsonSchema({"type": "string", "format": "uuid"})]
+OptionalBoolean = Annotated[bool | None, WithJsonSchema({"type": "boolean"})]
 OptionalTime = Annotated[QueryTime | None, WithJsonSchema({"type": "string", "format": "date-time"})]
 OptionalString = Annotated[str | None, Field(pattern=NO_NUL), WithJsonSchema({"type": "string", "pattern": NO_NUL})]
 String = Annotated[str, Field(pattern=NO_NUL)]

@@ -25,7 +25,7 @@ api = blueprint(SESSIONS)
 
 
 @api.post(
-    "/<id>/stop",
+    "/<row:id>/stop",
     summary="Stop a session",
     responses={200: row_schema(SESSIONS.title, SESSIONS.table), 404: problem_response()},
 )

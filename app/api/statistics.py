@@ -8,21 +8,22 @@ count inside starts at 0 at every local midnight and is never below 0.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 from sqlalchemy import TextClause, text
 
 from app.api.errors import FieldError
+from app.api.figures import Flow, Profile, SessionFigures, TodayAndNow
 from app.api.lists import snapshot
 from app.api.requests import ById, reads, refused
 from app.api.resource import problem_response
 from app.api.rows import conditional, read_row, row_response
-from app.api.schema import Id, OptionalTime, Strict, absent
+from app.api.schema import OptionalId, OptionalTime, Strict, absent
 from app.api.sessions import SESSIONS
 
 MAX_BUCKETS = 10_000
@@ -36,7 +37,8 @@ _STEPS = {
 # What is shown where the range is left open.
 _STEPS_SHOWN = {"minute": 60, "hour": 24, "day": 28, "week": 12}
 _PROFILE_SHOWN = timedelta(weeks=12)
-_ZONES = frozenset(available_timezones())
+# The two are what the machine says, and a placeholder; PostgreSQL knows neither.
+_ZONES = available_timezones() - {"localtime", "Factory"}
 
 
 def _known_zone(name: str) -> str:
@@ -59,7 +61,11 @@ api = APIBlueprint(
 class ZoneQuery(Strict):
     """Which midnight days begin at."""
 
-    tz: Zone = Field(default="UTC", description="The name of a time zone, such as Europe/Berlin.")
+    tz: Zone = Field(
+        default="UTC",
+        description="The name of a time zone, such as Europe/Berlin.",
+        json_schema_extra={"enum": [*sorted(_ZONES)]},
+    )
 
 
 class ProfileQuery(ZoneQuery):
@@ -67,9 +73,7 @@ class ProfileQuery(ZoneQuery):
 
     since: OptionalTime = Field(default_factory=absent, alias="from", description="From here; a while before `to`.")
     to: OptionalTime = Field(default_factory=absent, description="Up to here; now.")
-    session_id: Annotated[Id | None, WithJsonSchema({"type": "string", "format": "uuid"})] = Field(
-        default_factory=absent, description="Of this session only."
-    )
+    session_id: OptionalId = Field(default_factory=absent, description="Of this session only.")
 
 
 class FlowQuery(ProfileQuery):
@@ -77,8 +81,6 @@ class FlowQuery(ProfileQuery):
 
     bucket: Bucket = Field(default="hour", description="Days and weeks are those of the time zone.")
 
-
-_JSON: dict[str, Any] = {"content": {"application/json": {"schema": {"type": "object"}}}}
 
 _SESSION = text("""
 select json_build_object(
@@ -160,7 +162,11 @@ from (select extract(isodow from start at time zone :zone)::integer as weekday,
 )
 
 
-@api.get("/sessions/<id>/statistics", summary="A session in numbers", responses={200: _JSON, 404: problem_response()})
+@api.get(
+    "/sessions/<id>/statistics",
+    summary="A session in numbers",
+    responses={200: SessionFigures, 404: problem_response()},
+)
 @reads(path=ById, query=ZoneQuery)
 def session_statistics(path: ById, query: ZoneQuery) -> Response:
     """Inside, peak and average are people; the average is over time, from the first movement to the last."""
@@ -168,31 +174,39 @@ def session_statistics(path: ById, query: ZoneQuery) -> Response:
     return _answer(_SESSION, session=path.id, zone=query.tz)
 
 
-@api.get("/stats", summary="Today and now, of all sessions", responses={200: _JSON})
+@api.get("/stats", summary="Today and now, of all sessions", responses={200: TodayAndNow, 304: None})
 @reads(query=ZoneQuery)
 def stats(query: ZoneQuery) -> Response:
     """Today is counted from movements, now is what the cameras of active sessions say."""
     return _answer(TODAY_AND_NOW, zone=query.tz)
 
 
-@api.get("/analytics/flow", summary="Entered, exited, occupancy and peak by time", responses={200: _JSON})
+@api.get(
+    "/analytics/flow",
+    summary="Entered, exited, occupancy and peak by time",
+    responses={200: Flow, 304: None, 409: problem_response()},
+)
 @reads(query=FlowQuery)
 def flow(query: FlowQuery) -> Response:
     """Empty buckets are there, too. The first bucket is whole, also if `from` lies within it."""
     since, until = _range(query, _STEPS[query.bucket] * _STEPS_SHOWN[query.bucket])
     if until - since > MAX_BUCKETS * _STEPS[query.bucket]:
         wrong = FieldError(field="from", message=f"is more than {MAX_BUCKETS} buckets before to")
-        raise refused(400, [wrong])
+        raise refused(409, [wrong])
     return _answer(_FLOW, since=since, until=until, session=query.session_id, zone=query.tz, bucket=query.bucket)
 
 
-@api.get("/analytics/profile", summary="A typical week, by weekday and hour", responses={200: _JSON})
+@api.get(
+    "/analytics/profile",
+    summary="A typical week, by weekday and hour",
+    responses={200: Profile, 304: None, 409: problem_response()},
+)
 @reads(query=ProfileQuery)
 def profile(query: ProfileQuery) -> Response:
     """Mean and quartiles of an hour; weekdays are 1 (Monday) to 7."""
     since, until = _range(query, _PROFILE_SHOWN)
     if until - since > MAX_BUCKETS * _STEPS["hour"]:
-        raise refused(400, [FieldError(field="from", message=f"is more than {MAX_BUCKETS} hours before to")])
+        raise refused(409, [FieldError(field="from", message=f"is more than {MAX_BUCKETS} hours before to")])
     return _answer(_PROFILE, since=since, until=until, session=query.session_id, zone=query.tz, bucket="hour")
 
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterator
-from typing import Any, Literal, cast
-from uuid import UUID
+from typing import Annotated, Any, Literal, cast
 
 from flask import Response, current_app, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
-from pydantic import Field, field_validator
+from pydantic import Field, WithJsonSchema, field_validator
 
 from app.api.errors import ProblemError
 from app.api.requests import reads
 from app.api.resource import problem_response
-from app.api.schema import Strict
+from app.api.schema import OptionalBoolean, OptionalId, Strict, absent
 from app.changes import TOPICS, Filter, Topic
 from app.config import Config
 from app.hub import Full, Hub, Subscription
@@ -43,25 +42,36 @@ _ANSWER: dict[Any, Any] = {
         "description": "A stream of server-sent events, see docs/protocol.md.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     },
+    400: problem_response(),
     503: problem_response(),
 }
+
+
+# Deliberate: any text; a cursor that means nothing here is told in the stream.
+OptionalText = Annotated[str | None, WithJsonSchema({"type": "string"})]
 
 
 class StreamQuery(Strict):
     """What a client may ask of a stream."""
 
-    session_id: UUID | None = Field(default=None, description="Only changes of this session.")
-    last_event_id: str | None = Field(
-        default=None, description="Resume after this cursor. The header Last-Event-ID goes before it."
+    session_id: OptionalId = Field(default_factory=absent, description="Only changes of this session.")
+    last_event_id: OptionalText = Field(
+        default_factory=absent, description="Resume after this cursor. The header Last-Event-ID goes before it."
     )
 
 
 class AlertStreamQuery(StreamQuery):
-    resolved: bool | None = Field(default=None, description="Only alerts that are, or were, resolved (or open).")
+    resolved: OptionalBoolean = Field(
+        default_factory=absent, description="Only alerts that are, or were, resolved (or open)."
+    )
 
 
 class ManyStreamQuery(AlertStreamQuery):
-    topics: str = Field(default=",".join(TOPICS), description="Topics, separated by commas.")
+    topics: str = Field(
+        default=",".join(TOPICS),
+        description="Topics, separated by commas.",
+        json_schema_extra={"pattern": f"^({'|'.join(TOPICS)})(,({'|'.join(TOPICS)}))*$"},
+    )
 
     @field_validator("topics")
     @classmethod

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 from flask import Response, current_app, jsonify
 from flask_openapi3.blueprint import APIBlueprint
@@ -19,9 +20,27 @@ from app.listener import Listener
 api = APIBlueprint("system", __name__, url_prefix="/api", abp_tags=[Tag(name="health", description="Is it well?")])
 
 _STARTED_AT = time.time()
+_ANSWER: dict[str, Any] = {
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["worker", "started_at", "streams", "listener", "ring"],
+                "properties": {
+                    "worker": {"type": "integer", "description": "Its process."},
+                    "started_at": {"type": "number", "description": "Seconds since 1970."},
+                    "streams": {"type": "integer", "minimum": 0},
+                    "listener": {"type": "object"},
+                    "ring": {"type": "object"},
+                    "commit_to_publish_ms": {"anyOf": [{"type": "object"}, {"type": "null"}]},
+                },
+            }
+        }
+    }
+}
 
 
-@api.get("/system", summary="Counters of the worker that answers")
+@api.get("/system", summary="Counters of the worker that answers", responses={200: _ANSWER})
 @reads()
 def system() -> Response:
     hub: Hub = current_app.extensions["hub"]

@@ -124,9 +124,9 @@ def test_an_idempotency_key_works_for_every_resource(client):
     assert refused.json["errors"][0]["field"] == "Idempotency-Key"
 
 
-def test_too_many_rows_are_413(client, session_id):
+def test_too_many_rows_are_refused(client, session_id):
     response = ndjson(client, movements(session_id, MAX_ROWS + 1))
-    assert (response.status_code, response.content_type) == (413, "application/problem+json")
+    assert (response.status_code, response.json["errors"][0]["field"]) == (422, "body")
 
 
 @pytest.mark.parametrize("body", [b"[]", b""])

@@ -1,0 +1,5 @@
+"""The app as in a worker that leaves: streams say how to come back and end, so a test can read them whole."""
+
+from wsgi import app
+
+app.extensions["hub"].drain()
