@@ -110,38 +110,48 @@ select json_build_object(
         'open_alerts', (select count(*) from alert_logs where not is_resolved)))::text
 """)
 
-# Minutes and hours are steps of real time, so a day with a change of the clocks has 23 or 25 hours; days and weeks are
-# steps of the calendar. Everything begins at a local midnight, for the count inside does; an empty bucket keeps the
-# count of the one before it on the same day.
+# Hours are those of the wall clock, so a day with a change of the clocks has 23 or 25 of them (and where clocks change
+# by half an hour, one that lasts half an hour); so many steps find each of them. Days and weeks are steps of the
+# calendar. Everything begins at a local midnight, for the count inside does; an empty bucket keeps the count of the
+# one before it on the same day. A week ends with what was inside on its last day, as far as the range goes.
 _BUCKETS = """
 with minutes as (
     select * from movement_minutes(date_trunc('day', cast(:since as timestamptz), :zone), :until, :session, :zone)
+), counted as (
+    select date_trunc(:bucket, minute, :zone) as start, sum(entered) as entered, sum(exited) as exited,
+           max(inside) as peak, (array_agg(inside order by minute desc))[1] as inside, max(minute) as latest
+    from minutes group by 1
 ), starts as (
-    select step as start from generate_series(
+    select date_trunc(:bucket, step, :zone) as start from generate_series(
         date_trunc('day', cast(:since as timestamptz), :zone), cast(:until as timestamptz) - interval '1 microsecond',
-        cast('1 ' || :bucket as interval)) as step
+        case :bucket when 'minute' then interval '1 minute' else interval '15 minutes' end) as step
     where :bucket in ('minute', 'hour')
-    union all
+    union
     select step at time zone :zone from generate_series(
         date_trunc(:bucket, cast(:since as timestamptz) at time zone :zone),
         cast(:until as timestamptz) at time zone :zone - interval '1 microsecond',
         cast('1 ' || :bucket as interval)) as step
     where :bucket in ('day', 'week')
-), counted as (
-    select date_trunc(:bucket, minute, :zone) as start, sum(entered) as entered, sum(exited) as exited,
-           max(inside) as peak, case when :bucket = 'week' and extract(isodow from max(minute) at time zone :zone) < 7
-                                then 0 else (array_agg(inside order by minute desc))[1] end as inside
-    from minutes group by 1
+    union
+    select start from counted
+), ended as (
+    select start, entered, exited, peak, case
+        when :bucket = 'week' and date_trunc('day', latest at time zone :zone) < date_trunc('day', least(
+            cast(:until as timestamptz) at time zone :zone, start at time zone :zone + interval '7 days')
+            - interval '1 microsecond')
+        then 0 else inside end as inside
+    from counted
 ), buckets as (
     select start, coalesce(entered, 0) as entered, coalesce(exited, 0) as exited, coalesce(peak, 0) as peak, inside,
            date_trunc('day', start, :zone) as day,
            count(inside) over (partition by date_trunc('day', start, :zone) order by start) as part
-    from starts left join counted using (start)
+    from starts left join ended using (start)
 ), carried as (
     select *, coalesce(first_value(inside) over (partition by day, part order by start), 0) as occupancy from buckets
 ), flow as (
     select start, entered, exited, occupancy, greatest(peak, occupancy) as peak from carried
     where start >= date_trunc(:bucket, cast(:since as timestamptz), :zone)
+      and cast(:since as timestamptz) < cast(:until as timestamptz)
 )
 """
 _FLOW = text(_BUCKETS + "select coalesce(json_agg(row_to_json(flow) order by start), '[]')::text from flow")
