@@ -6,7 +6,6 @@ that anybody ever needs to ask. Nothing here writes, and no connection is held b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 from gevent.lock import BoundedSemaphore
 from psycopg2.extensions import connection as Connection
+from pydantic_core import from_json
 from sqlalchemy import create_engine
 
 from app.database import connect, sqlalchemy_url
@@ -46,8 +46,7 @@ BATCH = 200
 _WINDOW = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One row's INSERT, UPDATE or DELETE (or a table's TRUNCATE, RESET or TEST) as recorded in the log.
 
     ``session_ids`` and ``resolved`` hold what the row says now and what it said before, since a filter matches
@@ -75,12 +74,12 @@ class Change:
             ValueError: it is neither; somebody else notified on our channel.
         """
         try:
-            body = json.loads(payload)
+            body = from_json(payload)
             if "data" not in body:
                 int(body["id"])
                 return None
             return cls._from_body(body, payload)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"not the payload of a change: {payload[:200]!r}") from error
 
     @classmethod

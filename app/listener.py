@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 State = Literal["connecting", "live", "reconnecting", "stopped"]
 _EVERYTHING = Filter(frozenset(TOPICS))
+# How many payloads are read before the loop may run: about 2 ms of work. A bulk load notifies thousands at once.
+_SLICE = 200
 # Back-off between attempts, in seconds, before jitter: quick at first, as after a restart, and never rarer than this.
 _BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -147,7 +149,11 @@ class Listener:
         heard: list[Change] = []
         notifies, connection.notifies = connection.notifies, []
         at, must_read = self._at, False
-        for notify in notifies:
+        for number, notify in enumerate(notifies, 1):
+            if number % _SLICE == 0:
+                self._publish(heard, at)
+                heard = []
+                gevent.sleep(0)
             try:
                 change = Change.from_payload(notify.payload)
             except ValueError as error:
