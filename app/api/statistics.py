@@ -1,8 +1,8 @@
 """Statistics and flow: how many came, went and were inside, by time.
 
-Invariant: answers come from the counts by minute plus the part of the change log that is not folded into them yet,
-read in one snapshot: exact at the moment of asking, and their cost does not grow with the movements of a minute. The
-count inside starts at 0 at every local midnight and is never below 0.
+Invariant: answers come from the counts by minute and by quarter of an hour plus the part of the change log that is not
+folded into them yet, read in one snapshot: exact at the moment of asking, and their cost does not grow with the
+movements of a quarter. The count inside starts at 0 at every local midnight and is never below 0.
 """
 
 from __future__ import annotations
@@ -86,21 +86,22 @@ _SESSION = text("""
 select json_build_object(
     'session_id', cast(:session as uuid),
     'entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
-    'inside', coalesce((array_agg(inside order by minute desc)
-                        filter (where minute >= date_trunc('day', now(), :zone)))[1], 0),
-    'peak', coalesce(max(inside), 0),
-    'average', round(coalesce(sum(inside * lasted) / nullif(sum(lasted), 0), 0), 3),
-    'first_movement', min(minute), 'last_movement', max(minute))::text
-from (select *, extract(epoch from coalesce(lead(minute) over (order by minute), minute + interval '1 minute') - minute)
-                as lasted
-      from movement_minutes('-infinity', 'infinity', :session, :zone) where isfinite(minute)) as minutes
+    'inside', coalesce((array_agg(inside order by start desc)
+                        filter (where start >= date_trunc('day', now(), :zone)))[1], 0),
+    'peak', coalesce(max(peak), 0),
+    'average', round(coalesce(sum(spent + inside * minutes_after)
+                              / (extract(epoch from max(last_minute) - min(first_minute)) / 60 + 1), 0), 3),
+    'first_movement', min(first_minute), 'last_movement', max(last_minute))::text
+from (select *, extract(epoch from coalesce(lead(first_minute) over (order by start),
+                                            last_minute + interval '1 minute') - "end") / 60 as minutes_after
+      from movement_spans('-infinity', 'infinity', :session, :zone, false)) as spans
 """)
 
 TODAY_AND_NOW = text("""
 select json_build_object(
     'today', (select json_build_object('entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
-                                       'peak', coalesce(max(inside), 0))
-              from movement_minutes(date_trunc('day', now(), :zone), 'infinity', null, :zone)),
+                                       'peak', coalesce(max(peak), 0))
+              from movement_spans(date_trunc('day', now(), :zone), 'infinity', null, :zone, false)),
     'now', json_build_object(
         'inside', (select coalesce(sum(m.current_people_count), 0) from sessions s
                    cross join lateral (select current_people_count from realtime_metrics
@@ -115,12 +116,13 @@ select json_build_object(
 # calendar. Everything begins at a local midnight, for the count inside does; an empty bucket keeps the count of the
 # one before it on the same day. A week ends with what was inside on its last day, as far as the range goes.
 _BUCKETS = """
-with minutes as (
-    select * from movement_minutes(date_trunc('day', cast(:since as timestamptz), :zone), :until, :session, :zone)
+with spans as (
+    select * from movement_spans(date_trunc('day', cast(:since as timestamptz), :zone), :until, :session, :zone,
+                                 :bucket = 'minute')
 ), counted as (
-    select date_trunc(:bucket, minute, :zone) as start, sum(entered) as entered, sum(exited) as exited,
-           max(inside) as peak, (array_agg(inside order by minute desc))[1] as inside, max(minute) as latest
-    from minutes group by 1
+    select date_trunc(:bucket, start, :zone) as start, sum(entered) as entered, sum(exited) as exited,
+           max(peak) as peak, (array_agg(inside order by start desc))[1] as inside, max(start) as latest
+    from spans group by 1
 ), starts as (
     select date_trunc(:bucket, step, :zone) as start from generate_series(
         date_trunc('day', cast(:since as timestamptz), :zone), cast(:until as timestamptz) - interval '1 microsecond',

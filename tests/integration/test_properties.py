@@ -53,8 +53,9 @@ def get(client, path, **query):
     return response
 
 
-def write(sql, session_ids, moves):
-    sql.execute("delete from people_movements")
+def write(sql, session_ids, moves, is_more=False):
+    if not is_more:
+        sql.execute("delete from people_movements")
     for person, (session, direction, minute) in enumerate(moves):
         sql.execute(
             "insert into people_movements (session_id, person_id, movement_direction, movement_time)"
@@ -63,8 +64,22 @@ def write(sql, session_ids, moves):
         )
 
 
-def moves(minutes):
-    return st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["in", "out"]), minutes), max_size=25)
+def moves(minutes, most=25):
+    return st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["in", "out"]), minutes), max_size=most)
+
+
+def crowds(minutes):
+    """Moves of several persons within few quarters of an hour, hence counts that are held at 0 within a quarter."""
+    near = st.tuples(
+        minutes, st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["in", "out"]), st.integers(0, 40)))
+    )
+    return st.lists(near, max_size=4).map(
+        lambda groups: [(session, direction, at + after) for at, group in groups for session, direction, after in group]
+    )
+
+
+def fold(sql):
+    Bookkeeper(lambda: None, silence_seconds=3600).work(sql.connection)
 
 
 @PROPERTY
@@ -115,7 +130,8 @@ def link(response, relation):
 
 @PROPERTY
 @given(
-    moves=moves(st.integers(0, 60 * 24 * 12)),
+    moves=moves(st.integers(0, 60 * 24 * 12)) | crowds(st.integers(0, 60 * 24 * 9)),
+    later=moves(st.integers(0, 60 * 24 * 12), most=5),
     day=st.sampled_from(
         [START, datetime(2026, 3, 27, tzinfo=UTC), datetime(2026, 4, 3, tzinfo=UTC), datetime(2026, 10, 2, tzinfo=UTC)]
     ),
@@ -126,12 +142,18 @@ def link(response, relation):
     is_folded=st.booleans(),
 )
 def test_flow_is_what_plain_sql_counts(
-    client, sql, database_url, session_ids, moves, day, bucket, zone, session, span, is_folded
+    client, sql, session_ids, moves, later, day, bucket, zone, session, span, is_folded
 ):
     write(sql, session_ids, moves)
     sql.execute("update people_movements set movement_time = movement_time + (%s - %s)", [day, START])
     if is_folded:
-        Bookkeeper(lambda: None, silence_seconds=3600).work(sql.connection)
+        fold(sql)
+    write(
+        sql,
+        session_ids,
+        [(at, direction, minute + (day - START) // timedelta(minutes=1)) for at, direction, minute in later],
+        is_more=True,
+    )
     since, until = day + timedelta(minutes=span[0]), day + timedelta(minutes=span[0] + span[1])
     chosen = {"session_id": None if session is None else session_ids[session]}
     query = {"from": since.isoformat(), "to": until.isoformat(), "bucket": bucket, "tz": zone}
@@ -181,3 +203,34 @@ def occupancy(minutes, zone):
         return same_day[-1] if same_day else 0
 
     return known, at
+
+
+@PROPERTY
+@given(
+    moves=crowds(st.integers(0, 60 * 24 * 2)),
+    later=moves(st.integers(0, 60 * 24 * 2), most=3),
+    zone=st.sampled_from(ZONES),
+    is_folded=st.booleans(),
+)
+def test_statistics_are_what_plain_sql_counts(client, sql, session_ids, moves, later, zone, is_folded):
+    write(sql, session_ids, moves)
+    if is_folded:
+        fold(sql)
+    write(sql, session_ids, later, is_more=True)
+    found = get(client, f"/api/sessions/{session_ids[0]}/statistics", tz=zone).json
+    sql.execute(
+        "select date_trunc('minute', movement_time), null, count(*) filter (where movement_direction = 'in'),"
+        " count(*) filter (where movement_direction = 'out') from people_movements where session_id = %s group by 1"
+        " order by 1",
+        [session_ids[0]],
+    )
+    minutes = sql.fetchall()
+    known, _ = occupancy(minutes, zone)
+    assert (found["entered"], found["exited"]) == (sum(row[2] for row in minutes), sum(row[3] for row in minutes))
+    assert found["peak"] == max((inside for *_, inside in known), default=0)
+    ends = [minute for minute, *_ in known[1:]] + [minute + timedelta(minutes=1) for minute, *_ in known[-1:]]
+    lasted = [(end - minute) / timedelta(minutes=1) for (minute, *_), end in zip(known, ends, strict=True)]
+    spent = sum(inside * minutes for (*_, inside), minutes in zip(known, lasted, strict=True))
+    assert found["average"] == pytest.approx(spent / sum(lasted) if lasted else 0, abs=0.001)
+    assert found["first_movement"] == (known[0][0].isoformat() if known else None)
+    assert found["last_movement"] == (known[-1][0].isoformat() if known else None)

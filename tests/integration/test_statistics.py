@@ -39,7 +39,7 @@ def fold(database_url):
 def move(writer, session_id, *moves):
     """("12:00", "in", 3) writes three persons."""
     for time, direction, count in moves:
-        time = time if "-" in time else f"{DAY}T{time}:00Z"
+        time = time if "-" in time or time == "infinity" else f"{DAY}T{time}:00Z"
         writer.execute(
             "insert into people_movements (session_id, person_id, movement_direction, movement_time)"
             " select %s, n, %s, %s from generate_series(1, %s) as n",
@@ -207,3 +207,56 @@ def test_a_session_that_fell_silent_is_ended_at_its_last_report(client, session_
     ended = client.get(f"/api/sessions/{session_id}").json
     assert (ended["status"], ended["end_time"] is None) == ("error", False)
     assert client.get(f"/api/sessions/{quiet}").json["status"] == "active"
+
+
+@pytest.mark.parametrize(
+    ("day", "zone"),
+    [
+        ("2026-03-29", "Europe/Berlin"),
+        ("2026-10-04", "Australia/Lord_Howe"),  # set forward by half an hour
+        ("2026-03-29", "Asia/Kathmandu"),  # midnight at 18:15 UTC
+        ("2010-11-06", "America/St_Johns"),  # set back at 00:01, to the day before
+        ("1880-06-01", "Europe/Amsterdam"),  # local mean time, 00:19:32 ahead
+    ],
+)
+def test_quarters_of_an_hour_say_what_minutes_say(session_id, writer, fold, day, zone):
+    writer.execute("select setseed(0.5)")
+    for part in range(2):  # with more going in by day, and more leaving in the evening; the second part is not folded
+        writer.execute(
+            "insert into people_movements (session_id, person_id, movement_direction, movement_time)"
+            " select %s, n, case when random() < 0.55 - (n %% 3) * 0.05 then 'in' else 'out' end::movement_direction,"
+            " %s::timestamptz + (floor(random() * 3 * 24 * 60) - 60) * interval '1 minute'"
+            " from generate_series(1, %s) as n",
+            [session_id, day, (12000, 20)[part]],
+        )
+        if part == 0:
+            fold()
+    for hours in range(12, 60):
+        asked = {"zone": zone, "day": day, "until": hours * 61.5, "session": (None, session_id)[hours % 2]}
+        found = []
+        for is_by_minute in (False, True):
+            writer.execute(
+                "select date_trunc('hour', start, %(zone)s), sum(entered), sum(exited), max(peak),"
+                " (array_agg(inside order by start desc))[1], min(first_minute), max(last_minute) from movement_spans("
+                " date_trunc('day', %(day)s::timestamptz, %(zone)s), %(day)s::timestamptz + %(until)s * interval"
+                " '1 minute', %(session)s, %(zone)s, %(is_by_minute)s) group by 1 order by 1",
+                asked | {"is_by_minute": is_by_minute},
+            )
+            found.append(writer.fetchall())
+        assert len(found[0]) > 8
+        assert found[0] == found[1]
+
+
+def test_quarters_are_those_of_a_recount(session_id, writer, fold):
+    rows = "select * from movement_quarters order by session_id, start"
+    move(writer, session_id, ("08:00", "in", 3), ("08:05", "out", 5), ("08:14", "in", 2), ("08:15", "out", 1))
+    move(writer, session_id, ("infinity", "in", 1), ("294276-12-31", "in", 1), ("4713-01-01 BC", "out", 1))
+    fold()
+    writer.execute("delete from people_movements where person_id = 2")
+    fold()
+    writer.execute(rows)
+    folded = writer.fetchall()
+    writer.execute("select recount_movements()")
+    writer.execute(rows)
+    assert writer.fetchall() == folded
+    assert len(folded) == 4  # two of the session, two of all together
