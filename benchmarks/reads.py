@@ -133,8 +133,10 @@ def _explain(url: str) -> None:
         "list, newest": "select * from people_movements order by movement_time desc, id desc limit 101",
         "list of a session": f"select * from people_movements where session_id = '{_session()}'"
         " order by movement_time desc, id desc limit 101",
-        "minutes of a session": f"select * from movement_minutes('-infinity', 'infinity', '{_session()}', 'UTC')",
+        "spans of a session": f"select * from movement_spans('-infinity', 'infinity', '{_session()}', 'UTC', false)",
+        "spans of 12 weeks": "select * from movement_spans(now() - interval '84 days', now(), null, 'UTC', false)",
         "counts of a day": "select * from movement_counts where minute >= now() - interval '1 day'",
+        "quarters of 12 weeks": "select * from movement_quarters where start >= now() - interval '84 days'",
     }
     with closing(connect(url, application_name="benchmark")) as connection, connection.cursor() as cursor:
         for name, statement in statements.items():

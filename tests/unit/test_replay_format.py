@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from app.replay import MalformedFileError, read_counts
-
-CALIT2 = Path(os.environ.get("CALIT2_FILE", Path(__file__).parents[3] / "shared/data/CalIt2.data"))
 
 
 def _read(tmp_path, text):
@@ -61,9 +56,3 @@ def test_a_malformed_line_is_named_with_what_is_wrong(tmp_path, line, complaint)
 def test_a_file_without_counts_is_refused(tmp_path, text):
     with pytest.raises(MalformedFileError):
         _read(tmp_path, text)
-
-
-@pytest.mark.skipif(not CALIT2.exists(), reason="the data set is not here; CALIT2_FILE may name it")
-def test_the_whole_data_set_has_38434_movements():
-    directions = [direction for interval in read_counts(CALIT2) for _, direction in interval.movements()]
-    assert (directions.count("in"), directions.count("out")) == (19_597, 18_837)
