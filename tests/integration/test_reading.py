@@ -62,6 +62,16 @@ def test_of_two_that_change_the_same_version_one_gets_412(client, session):
     assert client.delete(path, headers={"If-Match": "*"}).status_code == 404
 
 
+def test_if_match_takes_a_star_lists_and_tags_that_compression_made_weak(client):
+    path = client.post("/api/sessions", json={"session_name": "x" * 9000}).headers["Location"]
+    packed = client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["ETag"].startswith("W/")
+    for accepted in ("*", packed.headers["ETag"], f'"other", {packed.headers["ETag"].removeprefix("W/")}'):
+        assert client.patch(path, json={}, headers={"If-Match": accepted}).status_code == 200
+    for refused in ('"other"', 'W/"other"'):
+        assert client.patch(path, json={}, headers={"If-Match": refused}).status_code == 412
+
+
 def test_large_answers_are_compressed_for_those_who_ask(client, movements):
     plain = client.get("/api/movements")
     packed = client.get("/api/movements", headers={"Accept-Encoding": "gzip"})
