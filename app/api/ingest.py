@@ -77,6 +77,7 @@ def _insert(connection: Connection, resource: Resource, rows: list[BaseModel]) -
     statement = f"insert into {resource.table.name} ({', '.join(columns)}) values %s on conflict (id) do nothing"
     inserted = 0
     with closing(cast(cursor_type, connection.connection.cursor())) as cursor:
+    taken: list[FieldError] = []
         for start, some in _slices(rows):
             values = [
                 _values(row, columns, row_id_of_key(resource.name, start + number)) for number, row in enumerate(some)
@@ -84,9 +85,30 @@ def _insert(connection: Connection, resource: Resource, rows: list[BaseModel]) -
             execute_values(cursor, statement, values, page_size=SLICE_ROWS)
             inserted += cursor.rowcount
     return inserted
+            if cursor.rowcount < len(some):
+                taken += _taken(cursor, resource, columns, values, start)
+    _refuse(409, taken)
 
 
 def _values(row: BaseModel, columns: list[str], row_id: UUID | None) -> list[Any]:
+def _taken(
+    cursor: cursor_type, resource: Resource, columns: list[str], rows: list[list[Any]], start: int
+) -> list[FieldError]:
+    """The rows whose id belongs to one that says something else; without this, they would be lost unnoticed."""
+    ids = [values[0] for values in rows if values[0] is not DEFAULT]
+    cursor.execute(f"select {', '.join(columns)} from {resource.table.name} where id = any(cast(%s as uuid[]))", [ids])
+    there = {str(row[0]): [_plain(value) for value in row] for row in cursor}
+    return [
+        FieldError(field="id", message="is taken already, by a row that differs from this one", row=number)
+        for number, values in enumerate(rows, start)
+        if values[0] is not DEFAULT and not _repeats(values, there.get(values[0], []))
+    ]
+
+
+def _repeats(sent: list[Any], there: list[Any]) -> bool:
+    return bool(there) and all(new is DEFAULT or new == old for new, old in zip(sent, there, strict=True))
+
+
     fields, sent = row.__dict__, row.model_fields_set
     values = [_plain(fields[name]) if name in sent else DEFAULT for name in columns]
     if row_id and "id" not in sent:

@@ -105,6 +105,23 @@ def test_the_same_single_row_is_answered_again_and_another_one_is_a_conflict(cli
     assert (other.status_code, other.json["errors"][0]["field"]) == (409, "id")
 
 
+def test_a_row_that_differs_from_the_one_with_its_id_is_named_and_nothing_is_lost_unnoticed(client, session_id):
+    rows = [
+        row | {"id": str(uuid.uuid4()), "movement_time": "2026-01-31T12:00:00+01:00", "centroid_x": 1}
+        for row in movements(session_id, 250)
+    ]
+    assert client.post("/api/movements", json=rows[:200]).status_code == 201
+    assert ndjson(client, rows[:200]).json == {"inserted": 0, "repeated": 200}
+    other = [*rows[:150], rows[150] | {"centroid_x": 2}, *rows[151:], rows[249] | {"person_id": 7}]
+    for response in (client.post("/api/movements", json=other), ndjson(client, other)):
+        assert response.status_code == 409
+        assert [(error["row"], error["field"]) for error in response.json["errors"]] == [(150, "id"), (250, "id")]
+    assert total(client) == 200
+    key = {"Idempotency-Key": "batch"}
+    assert client.post("/api/movements", json=movements(session_id, 2), headers=key).status_code == 201
+    assert client.post("/api/movements", json=movements(session_id, 3)[1:], headers=key).status_code == 409
+
+
 def test_an_idempotency_key_names_the_rows_of_a_request(client, session_id):
     rows = movements(session_id, 5)
     key = {"Idempotency-Key": "batch 1"}
