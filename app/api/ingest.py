@@ -6,6 +6,7 @@ streams of this worker go on meanwhile: rows are checked and sent in slices, and
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, TypeVar, cast
@@ -47,11 +48,11 @@ def add_ingest(api: APIBlueprint, resource: Resource) -> None:
     def ingest() -> Response:
         refuse_encoding()
         if request.mimetype in NDJSON_TYPES:
-            return _create_rows(resource, _checked(_lines(request.get_data()), new.model_validate_json))
+            return _create_rows(resource, _checked(_lines(_sent()), new.model_validate_json))
         if request.mimetype != "application/json":
             wanted = f"application/json, {NDJSON_TYPES[0]}"
             raise ProblemError(415, f"The body must be one of {wanted}.", headers={"Accept-Post": wanted})
-        sent = _parsed(request.get_data())
+        sent = _parsed(_sent())
         if isinstance(sent, list):
             return _create_rows(resource, _checked(sent, new.model_validate))
         return create_row(resource, _single(sent, new))
@@ -76,21 +77,20 @@ def _insert(connection: Connection, resource: Resource, rows: list[BaseModel]) -
     columns = [column.name for column in resource.table.columns if column.name in sent or column.name == "id"]
     statement = f"insert into {resource.table.name} ({', '.join(columns)}) values %s on conflict (id) do nothing"
     inserted = 0
-    with closing(cast(cursor_type, connection.connection.cursor())) as cursor:
     taken: list[FieldError] = []
+    with closing(cast(cursor_type, connection.connection.cursor())) as cursor:
         for start, some in _slices(rows):
             values = [
                 _values(row, columns, row_id_of_key(resource.name, start + number)) for number, row in enumerate(some)
             ]
             execute_values(cursor, statement, values, page_size=SLICE_ROWS)
             inserted += cursor.rowcount
-    return inserted
             if cursor.rowcount < len(some):
                 taken += _taken(cursor, resource, columns, values, start)
     _refuse(409, taken)
+    return inserted
 
 
-def _values(row: BaseModel, columns: list[str], row_id: UUID | None) -> list[Any]:
 def _taken(
     cursor: cursor_type, resource: Resource, columns: list[str], rows: list[list[Any]], start: int
 ) -> list[FieldError]:
@@ -109,6 +109,7 @@ def _repeats(sent: list[Any], there: list[Any]) -> bool:
     return bool(there) and all(new is DEFAULT or new == old for new, old in zip(sent, there, strict=True))
 
 
+def _values(row: BaseModel, columns: list[str], row_id: UUID | None) -> list[Any]:
     fields, sent = row.__dict__, row.model_fields_set
     values = [_plain(fields[name]) if name in sent else DEFAULT for name in columns]
     if row_id and "id" not in sent:
@@ -132,6 +133,11 @@ def _refuse_unknown_sessions(connection: Connection, rows: list[BaseModel]) -> N
     _refuse(409, unknown)
 
 
+def _sent() -> bytes:
+    """The body without a byte order mark, which files of Windows begin with."""
+    return request.get_data().removeprefix(BOM_UTF8)
+
+
 def _parsed(body: bytes) -> object:
     try:
         return from_json(body, cache_strings="keys")
@@ -140,8 +146,8 @@ def _parsed(body: bytes) -> object:
 
 
 def _lines(body: bytes) -> list[bytes]:
-    lines = body.split(b"\n")
-    return lines if lines[-1].strip() else lines[:-1]
+    whole = body.rstrip()
+    return whole.split(b"\n") if whole else []
 
 
 def _single(sent: object, new: type[BaseModel]) -> BaseModel:

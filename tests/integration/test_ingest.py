@@ -87,6 +87,15 @@ def test_a_malformed_line_is_named_by_its_number(client, session_id, line):
     assert [(error["row"], error["field"]) for error in response.json["errors"]] == [(1, "body")]
 
 
+def test_files_of_windows_and_blank_lines_at_the_end_are_fine(client, session_id):
+    rows = [json.dumps(row) for row in movements(session_id, 2)]
+    for body in ("\r\n".join(rows) + "\r\n\r\n", "\ufeff" + "\n".join(rows) + "\n\n\n"):
+        response = client.post("/api/movements", data=body.encode(), content_type="application/x-ndjson")
+        assert response.json == {"inserted": 2, "repeated": 0}
+    array = f"\ufeff[{','.join(rows)}]".encode()
+    assert client.post("/api/movements", data=array, content_type="application/json").json["inserted"] == 2
+
+
 def test_the_same_ids_are_not_counted_twice(client, session_id):
     rows = [row | {"id": str(uuid.uuid4())} for row in movements(session_id, 10)]
     assert client.post("/api/movements", json=rows[:6]).json == {"inserted": 6, "repeated": 0}
@@ -94,15 +103,6 @@ def test_the_same_ids_are_not_counted_twice(client, session_id):
     again = ndjson(client, rows + rows)
     assert (again.status_code, again.json) == (200, {"inserted": 0, "repeated": 20})
     assert total(client) == 10
-
-
-def test_the_same_single_row_is_answered_again_and_another_one_is_a_conflict(client, session_id):
-    row = movements(session_id, 1)[0] | {"id": str(uuid.uuid4()), "confidence_score": 0.3}
-    first, second = (client.post("/api/movements", json=row) for _ in range(2))
-    assert (first.status_code, second.status_code) == (201, 200)
-    assert first.json == second.json
-    other = client.post("/api/movements", json=row | {"confidence_score": 0.4})
-    assert (other.status_code, other.json["errors"][0]["field"]) == (409, "id")
 
 
 def test_a_row_that_differs_from_the_one_with_its_id_is_named_and_nothing_is_lost_unnoticed(client, session_id):
@@ -120,6 +120,15 @@ def test_a_row_that_differs_from_the_one_with_its_id_is_named_and_nothing_is_los
     key = {"Idempotency-Key": "batch"}
     assert client.post("/api/movements", json=movements(session_id, 2), headers=key).status_code == 201
     assert client.post("/api/movements", json=movements(session_id, 3)[1:], headers=key).status_code == 409
+
+
+def test_the_same_single_row_is_answered_again_and_another_one_is_a_conflict(client, session_id):
+    row = movements(session_id, 1)[0] | {"id": str(uuid.uuid4()), "confidence_score": 0.3}
+    first, second = (client.post("/api/movements", json=row) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json == second.json
+    other = client.post("/api/movements", json=row | {"confidence_score": 0.4})
+    assert (other.status_code, other.json["errors"][0]["field"]) == (409, "id")
 
 
 def test_an_idempotency_key_names_the_rows_of_a_request(client, session_id):
