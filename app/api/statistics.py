@@ -117,8 +117,9 @@ select json_build_object(
 # one before it on the same day. A week ends with what was inside on its last day, as far as the range goes.
 _BUCKETS = """
 with spans as (
-    select * from movement_spans(date_trunc('day', cast(:since as timestamptz), :zone), :until, :session, :zone,
-                                 :bucket = 'minute')
+    select * from movement_spans(date_trunc(case :bucket when 'week' then 'week' else 'day' end,
+                                            cast(:since as timestamptz), :zone),
+                                 :until, :session, :zone, :bucket = 'minute')
 ), counted as (
     select date_trunc(:bucket, start, :zone) as start, sum(entered) as entered, sum(exited) as exited,
            max(peak) as peak, (array_agg(inside order by start desc))[1] as inside, max(start) as latest

@@ -160,6 +160,18 @@ def test_buckets_sum_up_to_what_plain_sql_counts(client, session_id, writer, fol
             assert found == wanted
 
 
+def test_the_first_bucket_is_whole_also_if_from_lies_within_it(client, session_id, writer):
+    move(writer, session_id, ("2026-03-02T09:10:00Z", "in", 2), ("2026-03-04T09:10:00Z", "in", 1))
+    for bucket, since, entered in (
+        ("week", "2026-03-04T09:30", 3),
+        ("day", "2026-03-04T09:30", 1),
+        ("hour", "2026-03-04T09:30", 1),
+        ("minute", "2026-03-04T09:10:30", 1),
+    ):
+        first, *_ = flow(client, f"bucket={bucket}&from={since}%2B00:00&to=2026-03-05T00:00:00Z")
+        assert (bucket, first["entered"]) == (bucket, entered)
+
+
 def test_the_profile_is_a_typical_week(client, session_id, writer):
     move(writer, session_id, ("2026-03-02T09:30:00Z", "in", 2), ("2026-03-09T09:30:00Z", "in", 4))
     profile = client.get("/api/analytics/profile?from=2026-03-02T00:00:00Z&to=2026-03-16T00:00:00Z").json
