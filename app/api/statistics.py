@@ -37,6 +37,7 @@ _STEPS = {
 # What is shown where the range is left open.
 _STEPS_SHOWN = {"minute": 60, "hour": 24, "day": 28, "week": 12}
 _PROFILE_SHOWN = timedelta(weeks=12)
+_FIRST = datetime.min.replace(tzinfo=UTC)  # there is no time before it
 # The two are what the machine says, and a placeholder; PostgreSQL knows neither.
 _ZONES = available_timezones() - {"localtime", "Factory"}
 
@@ -225,7 +226,7 @@ def profile(query: ProfileQuery) -> Response:
 
 def _range(query: ProfileQuery, shown: timedelta) -> tuple[datetime, datetime]:
     until = query.to or datetime.now(UTC)
-    return query.since or until - shown, until
+    return query.since or max(until, _FIRST + shown) - shown, until
 
 
 def _answer(statement: TextClause, **values: object) -> Response:

@@ -172,6 +172,11 @@ def test_the_first_bucket_is_whole_also_if_from_lies_within_it(client, session_i
         assert (bucket, first["entered"]) == (bucket, entered)
 
 
+def test_a_range_may_end_with_the_first_of_all_days(client):
+    assert flow(client, "to=0001-01-01T00:00:00Z&bucket=week") == []
+    assert client.get("/api/analytics/profile?to=0001-01-02T00:00:00Z").status_code == 200
+
+
 def test_the_profile_is_a_typical_week(client, session_id, writer):
     move(writer, session_id, ("2026-03-02T09:30:00Z", "in", 2), ("2026-03-09T09:30:00Z", "in", 4))
     profile = client.get("/api/analytics/profile?from=2026-03-02T00:00:00Z&to=2026-03-16T00:00:00Z").json
