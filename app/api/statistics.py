@@ -102,7 +102,9 @@ TODAY_AND_NOW = text("""
 select json_build_object(
     'today', (select json_build_object('entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
                                        'peak', coalesce(max(peak), 0))
-              from movement_spans(date_trunc('day', now(), :zone), 'infinity', null, :zone, false)),
+              from movement_spans(date_trunc('day', now(), :zone),
+                                  (date_trunc('day', now() at time zone :zone) + interval '1 day') at time zone :zone,
+                                  null, :zone, false)),
     'now', json_build_object(
         'inside', (select coalesce(sum(m.current_people_count), 0) from sessions s
                    cross join lateral (select current_people_count from realtime_metrics

@@ -186,7 +186,7 @@ def test_the_profile_is_a_typical_week(client, session_id, writer):
 
 
 def test_stats_show_today_and_now(client, session_id, writer):
-    move(writer, session_id, ("2000-01-01T00:00:00Z", "in", 1))
+    move(writer, session_id, ("2000-01-01T00:00:00Z", "in", 1), ("2100-01-01T00:00:00Z", "in", 1))
     writer.execute(
         "insert into people_movements (session_id, person_id, movement_direction) values (%s, 1, 'in')", [session_id]
     )
