@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from flask import Response
 from pydantic import Field, create_model
-from sqlalchemy import ColumnElement, DateTime, Engine, Select, Text, cast, func, select
+from sqlalchemy import ColumnElement, DateTime, Engine, Select, Text, case, cast, func, literal, select
 
 from app.api.lists import filter_fields, filters
 from app.api.pages import Order, Place
@@ -61,9 +61,11 @@ def _csv(engine: Engine, resource: Resource, conditions: list[ColumnElement[bool
 
 
 def _as_in_json(column: ColumnElement[Any]) -> ColumnElement[str]:
-    """The text of a value, with times as JSON has them."""
+    """The text of a value, with times as JSON has them, and nothing that a spreadsheet would take for a formula."""
     if isinstance(column.type, DateTime):
         return func.to_json(column).op("#>>")("{}")
+    if isinstance(column.type, Text):
+        return case((column.regexp_match(r"^[-=+@\t\r]"), literal("'", Text) + column), else_=column)
     return cast(column, Text)
 
 

@@ -109,6 +109,12 @@ def test_csv_says_what_json_says(client, session):
     assert row == {name: "" if value is None else str(value) for name, value in session.items()}
 
 
+def test_csv_holds_no_formulas(client):
+    client.post("/api/sessions", json={"session_name": "=1+1", "input_source": "a=b", "output_path": "-cmd"})
+    [row] = csv.DictReader(io.StringIO(client.get("/api/sessions/export?format=csv").text))
+    assert (row["session_name"], row["input_source"], row["output_path"]) == ("'=1+1", "a=b", "'-cmd")
+
+
 def test_an_empty_export_is_empty(client):
     assert client.get("/api/alerts/export").text == ""
     assert len(client.get("/api/alerts/export?format=csv").text.splitlines()) == 1
