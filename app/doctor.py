@@ -38,6 +38,10 @@ _TRIGGERS = {
     "movement_truncate",
     "alert_truncate",
     "metrics_truncate",
+    "metric_alerts",
+    "alert_logs_keep_resolved_at",
+    "threshold_delete",
+    "threshold_change",
 }
 _TABLES = ("sessions", "people_movements", "realtime_metrics", "alert_thresholds", "alert_logs")
 _SKEW_SECONDS = 1.0

@@ -154,6 +154,18 @@ def test_alerts_end_with_their_session(client, session_id, keep):
     assert alerts(client) == [(20, True)]
 
 
+def test_alerts_end_with_what_their_threshold_watches(client, session_id):
+    other = client.post("/api/sessions", json={"session_name": "other"}).json["id"]
+    for change in ({"is_active": False}, {"session_id": other}, {"alert_type": "exited_per_minute"}, None):
+        path = f"/api/thresholds/{threshold(client)['id']}"
+        count(client, session_id, 12)
+        assert alerts(client)[-1] == (12, False)
+        response = client.delete(path) if change is None else client.patch(path, json=change)
+        assert response.status_code in (200, 204)
+        assert alerts(client)[-1] == (12, True), change
+    assert client.delete(f"/api/sessions/{session_id}").status_code == 204
+
+
 def test_many_alerts_are_resolved_at_once(client):
     ids = [client.post("/api/alerts", json={"alert_type": "count"}).json["id"] for _ in range(3)]
     assert client.post("/api/alerts/resolve", json={"ids": ids}).json == {"resolved": 3}
