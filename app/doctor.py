@@ -150,7 +150,7 @@ def check_rights(connection: Connection, _config: Config) -> Iterator[Finding]:
         yield Finding("superuser", f"{me} is one", "Let the feed connect as a role of its own: least rights.")
 
 
-def check_space(_connection: Connection, config: Config) -> Iterator[Finding]:
+def check_space(_connection: object, config: Config) -> Iterator[Finding]:
     """Room on the disk of the embedded server."""
     if config.database_url:
         yield Finding("free space", "not seen from here: the database is elsewhere")
@@ -162,7 +162,7 @@ def check_space(_connection: Connection, config: Config) -> Iterator[Finding]:
     yield Finding("free space", f"{free / 1e9:.1f} GB", advice)
 
 
-def check_feed(_connection: Connection, config: Config) -> Iterator[Finding]:
+def check_feed(_connection: object, config: Config) -> Iterator[Finding]:
     """The running feed, if there is one: its Listener and what it had to read without a NOTIFY."""
     url = feed_url(config)
     try:
@@ -207,21 +207,35 @@ def examine(connection: Connection, config: Config) -> Iterator[Finding]:
             )
 
 
+def examine_without_database(reason: str, config: Config) -> Iterator[Finding]:
+    """What can be found out while the database is away."""
+    place = "DATABASE_URL or DB_HOST… as it should be" if config.database_url else f"{config.data_dir / 'postgres.log'}"
+    yield Finding("database", " ".join(reason.split()), f"Is it running, does it take connections? Check {place}.")
+    yield from check_space(None, config)
+    yield from check_feed(None, config)
+
+
 @click.command("doctor")
 def doctor() -> None:
     """Look at everything the feed lives on. Status 1 if something needs doing."""
     config: Config = current_app.extensions["config"]
-    sick = 0
-    with database(migrated=False) as url, closing(connect(url, application_name="doctor")) as connection:
-        for finding in examine(connection, config):
-            mark = click.style("!", fg="red", bold=True) if finding.advice else click.style("✓", fg="green")
-            click.echo(f"{mark} {finding.what:<24} {finding.seen}")
-            if finding.advice:
-                click.echo(f"    {finding.advice}")
-                sick += 1
+    try:
+        with database(migrated=False) as url, closing(connect(url, application_name="doctor")) as connection:
+            sick = sum(_tell(finding) for finding in examine(connection, config))
+    except click.ClickException as away:
+        sick = sum(_tell(finding) for finding in examine_without_database(away.message, config))
     if sick:
         raise click.ClickException(f"{sick} of these need doing.")
     click.echo("All is well.")
+
+
+def _tell(finding: Finding) -> bool:
+    """Print the finding; whether it needs doing."""
+    mark = click.style("!", fg="red", bold=True) if finding.advice else click.style("✓", fg="green")
+    click.echo(f"{mark} {finding.what:<24} {finding.seen}")
+    if finding.advice:
+        click.echo(f"    {finding.advice}")
+    return bool(finding.advice)
 
 
 def _rows(connection: Connection, question: str, *values: object) -> list[tuple[Any, ...]]:

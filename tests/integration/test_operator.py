@@ -123,6 +123,14 @@ def test_the_doctor_names_what_is_broken_and_what_to_do(sql, database_url):
     assert "Start it: ./run" in seen.stdout
 
 
+def test_the_doctor_looks_at_the_rest_while_the_database_is_away():
+    seen = run("doctor", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", PORT=1)
+    assert seen.returncode == 1
+    assert "Connection refused" in seen.stdout
+    assert "Check DATABASE_URL" in seen.stdout
+    assert "does not answer at http://127.0.0.1:1" in seen.stdout
+
+
 def test_stats_count(sql, session, database_url):
     move(sql, session, 1, 2, 3)
     seen = run("stats", DATABASE_URL=database_url)
