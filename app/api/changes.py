@@ -24,6 +24,8 @@ from app.changes import TOPICS, Batch, ChangeLog, Filter, Topic
 from app.hub import Full, Hub, Subscription
 
 api = APIBlueprint("changes", __name__, url_prefix="/api", abp_tags=[Tag(name="sse", description="Live changes.")])
+LAST = 2**63 - 1  # PostgreSQL counts no further
+_CURSOR: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": LAST}
 _ITEM = {"type": "object", "description": "A message as the stream sends it."}
 _SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -45,7 +47,7 @@ def _known(topics: str) -> str:
 class ChangesQuery(Strict):
     """Which changes, and how long to wait for them."""
 
-    after: Annotated[int | None, Field(ge=0, lt=2**63), WithJsonSchema({"type": "integer", "minimum": 0})] = Field(
+    after: Annotated[int | None, Field(ge=0, le=LAST), WithJsonSchema(_CURSOR)] = Field(
         default_factory=absent, description="The cursor to start behind; without it, now."
     )
     topics: Annotated[str, AfterValidator(_known)] = Field(

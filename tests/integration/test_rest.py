@@ -398,6 +398,12 @@ def test_the_openapi_document_and_its_swagger_ui_come_from_here(client):
         assert script.status_code == 200
 
 
+def test_the_document_says_how_far_cursors_go(client):
+    parameters = client.get("/api/openapi.json").json["paths"]["/api/changes"]["get"]["parameters"]
+    [last] = [one["schema"]["maximum"] for one in parameters if one["name"] == "after"]
+    assert client.get(f"/api/changes?after={last + 1}").status_code == 400
+
+
 def test_ids_may_come_from_the_producer(client):
     row_id = str(uuid.uuid4())
     assert created(client, "sessions", session_name="x", id=row_id)["id"] == row_id
