@@ -8,7 +8,7 @@ classes either: PostgreSQL renders them, see ``app/api/resource.py``.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 from flask import Flask
@@ -48,6 +48,14 @@ ALERT_TYPES = (
 ThresholdType = Annotated[str, mapped_column(Text, info={"words": ALERT_TYPES})]
 
 
+_ID = "00000000-0000-4000-8000-000000000001"
+
+
+def _example(**fields: object) -> dict[str, Any]:
+    """A row as a client would send it, for the OpenAPI document."""
+    return {"info": {"example": fields}}
+
+
 class Table(DeclarativeBase):
     """What all tables share: nothing but the metadata."""
 
@@ -63,6 +71,7 @@ class Session(Model):
     """One counting run of one camera."""
 
     __tablename__ = "sessions"
+    __table_args__ = _example(session_name="Main door", input_source="rtsp://camera-1/stream", fps=25)
 
     id: Mapped[Key]
     session_name: Mapped[String]
@@ -88,6 +97,7 @@ class Movement(Model):
     """One person seen going in or out."""
 
     __tablename__ = "people_movements"
+    __table_args__ = _example(session_id=_ID, person_id=7, movement_direction="in", confidence_score=0.9)
 
     id: Mapped[Key]
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
@@ -109,6 +119,7 @@ class Metric(Model):
     """One reading of a session, every second or so."""
 
     __tablename__ = "realtime_metrics"
+    __table_args__ = _example(session_id=_ID, current_people_count=12, fps_current=24.9)
 
     id: Mapped[Key]
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
@@ -127,6 +138,7 @@ class Threshold(Model):
     """When to raise an alert; without a session it holds for every one."""
 
     __tablename__ = "alert_thresholds"
+    __table_args__ = _example(threshold_name="Crowd", alert_type="people_count", threshold_value=20)
 
     id: Mapped[Key]
     session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
@@ -144,6 +156,7 @@ class Alert(Model):
     """One alert: raised once, resolved once."""
 
     __tablename__ = "alert_logs"
+    __table_args__ = _example(alert_type="door_blocked", alert_message="The main door is blocked.")
 
     id: Mapped[Key]
     session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))

@@ -109,12 +109,12 @@ def type_of(column: Column[Any]) -> FieldType:
 @cache
 def new_schema(name: str, table: Table) -> type[BaseModel]:
     """A row as a client sends it: what the table has a default for may be left out."""
-    return _schema(f"New{name}", table, lambda column: column.nullable or column.server_default is not None)
+    return _schema(f"New{name}", table, _may_be_left_out, {"example": table.info["example"]})
 
 
 def patch_schema(name: str, table: Table) -> type[BaseModel]:
     """A merge patch (RFC 7396): what is left out stays, null empties."""
-    return _schema(f"{name}Patch", table, lambda column: True)
+    return _schema(f"{name}Patch", table, lambda column: True, {})
 
 
 @cache
@@ -141,7 +141,7 @@ def page_schema(name: str, table: Table) -> type[BaseModel]:
     )
 
 
-def _schema(name: str, table: Table, optional: Callable[[Column[Any]], bool]) -> type[BaseModel]:
+def _schema(name: str, table: Table, optional: Callable[[Column[Any]], bool], extra: dict[str, Any]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for column in table.columns:
         kind = _nullable(column, type_of(column))
@@ -150,7 +150,12 @@ def _schema(name: str, table: Table, optional: Callable[[Column[Any]], bool]) ->
             fields[column.name] = (kind, Field(default_factory=absent, description=note))
         else:
             fields[column.name] = (kind, Field(default_factory=absent)) if optional(column) else (kind, ...)
-    return create_model(name, __base__=Strict, __doc__=f"A row of {table.name} to be written.", **fields)
+    note = f"A row of {table.name} to be written."
+    return create_model(name, __base__=Strict, __doc__=note, __cls_kwargs__={"json_schema_extra": extra}, **fields)
+
+
+def _may_be_left_out(column: Column[Any]) -> bool:
+    return bool(column.nullable) or column.server_default is not None
 
 
 def _nullable(column: Column[Any], kind: FieldType) -> FieldType:

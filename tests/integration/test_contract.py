@@ -56,3 +56,4 @@ def test_the_api_keeps_to_its_document(gunicorn, tmp_path):
     print(done.stdout)
     assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr}\n{server.log[-5000:]}"
     assert re.search(r"(\d+) generated, \1 passed", done.stdout)
+    assert "✅ Examples" in done.stdout  # those of the document
