@@ -15,7 +15,8 @@ wsgi_app = "wsgi:app"
 bind = f"[{_config.host}]:{_config.port}" if ":" in _config.host else f"{_config.host}:{_config.port}"
 workers = _config.workers
 worker_class = "gevent"
-worker_connections = _config.max_streams + 500  # so that REST and health answer when all streams are taken
+# So that REST and health answer when all streams are taken, also where streams stay with gunicorn (TLS in it).
+worker_connections = _config.max_streams + 500
 preload_app = False  # preloaded, the app would be imported before gevent patches
 control_socket_disable = True
 graceful_timeout = 30

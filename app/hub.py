@@ -1,29 +1,33 @@
 """Hub: the fan-out inside one worker, and the Subscription, one client's place in it.
 
 Invariant: a live subscription has been handed every matching change up to the hub's cursor, in order, once. It
-becomes live in the very step in which its greenlet finds that it has read up to there (nothing yields in between),
-and stops being live when its queue is full; its greenlet then reads what it lacks, from the ring or the log, and
+becomes live in the very step in which its stream finds that it has read up to there (nothing yields in between),
+and stops being live when its queue is full; its stream then reads what it lacks, from the ring or the log, and
 becomes live again. So a slow client costs its queue and no more, and loses nothing.
 
-Filters are looked up, not tried: subscriptions stand under (topic, session). The hub knows neither the database nor
-HTTP; somebody publishes to it, in cursor order, from one greenlet.
+A live client that rests is written to here and now; everything else goes to its queue and wakes it. Filters are looked
+up, not tried: groups stand under (topic, session). The hub knows neither the database nor HTTP; somebody publishes to
+it, in cursor order, from one greenlet.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import gevent
 from gevent.event import Event
 
 from app.changes import Change, Filter, Topic
-from app.outlet import Gone, Outlet
+from app.outlet import Outlet
 from app.ring import Ring
+from app.sse import chunked, heartbeat_frame
 
-# How many clients are served before the loop may run: about 2 ms of work.
+# How many clients are served before the loop may run: about 1 ms of work.
 _SLICE = 250
+# The empty queue of all who have none: most clients never queue anything. Nobody writes to it.
+_NOTHING: list[Change] = []
 
 
 class Full(Exception):
@@ -33,47 +37,80 @@ class Full(Exception):
 class Subscription:
     """One client: what it asks for, how far it is, and its bounded queue.
 
-    ``cursor`` is the id up to which everything that matches has been handed over (written or queued).
+    ``cursor`` is the id up to which everything that matches has been handed over (written or queued). ``send`` is where
+    the hub may write to: None unless the client is live, rests, and has a socket of its own.
     """
 
     __slots__ = (
-        "_woken",
+        "_on_wake",
         "address",
         "beat_at",
         "cursor",
         "filter",
         "gone",
-        "is_idle",
+        "is_chunked",
         "is_live",
         "outlet",
         "queue",
         "queue_bytes",
+        "send",
     )
 
-    def __init__(self, wanted: Filter, address: str = "") -> None:
+    def __init__(self, wanted: Filter, address: str = "", *, is_chunked: bool = False) -> None:
         self.filter = wanted
         self.address = address
+        self.is_chunked = is_chunked
         self.cursor = 0
         self.is_live = False
-        self.is_idle = False
         self.beat_at = time.monotonic()
         self.outlet: Outlet | None = None
-        self.queue: list[Change] = []
+        self.send: Callable[[bytes], int] | None = None
+        self.queue: list[Change] = _NOTHING
         self.queue_bytes = 0
         self.gone: str | None = None  # why, once the client has left
-        self._woken = Event()
+        self._on_wake: Callable[[], None] | None = None
+
+    def rest(self, on_wake: Callable[[], None], send: Callable[[bytes], int] | None = None) -> None:
+        """There is nothing to do until ``wake``, which calls ``on_wake`` once; until then the hub may ``send``.
+
+        To be called in the very step in which nothing was found to do: nobody remembers a wake that nobody rests for.
+        """
+        self._on_wake = on_wake
+        self.send = send if self.is_live else None
 
     def wait(self) -> None:
-        """Sleep until there is something to do. Only now may the hub write to the outlet."""
-        self.is_idle = not self.queue and not (self.outlet and self.outlet.unsent)
-        self._woken.wait()
-        self._woken.clear()
-        self.is_idle = False
+        """Rest in this greenlet."""
+        woken = Event()
+        self.rest(woken.set)
+        woken.wait()
 
     def wake(self) -> None:
-        """End the wait."""
-        self.is_idle = False
-        self._woken.set()
+        """End the rest."""
+        on_wake, self._on_wake, self.send = self._on_wake, None, None
+        if on_wake is not None:
+            on_wake()
+
+    def offer(self, data: bytes) -> None:
+        """Send what the socket takes at once. Only for one that may be sent to."""
+        assert self.send is not None
+        try:
+            sent = self.send(data)
+        except OSError as error:
+            sent = self.fail(error)
+        if sent != len(data):
+            self.keep(data[sent:])
+
+    def keep(self, rest: bytes) -> None:
+        """The socket did not take this: it goes out before anything else, by the courier."""
+        if self.outlet is not None:
+            self.outlet.unsent = rest
+        self.wake()
+
+    def fail(self, error: OSError) -> int:
+        """The socket took nothing: it is full, or the client has gone. Returns how much it took."""
+        if not isinstance(error, BlockingIOError):
+            self.leave(str(error))
+        return 0
 
     def leave(self, why: str) -> None:
         """The client has gone."""
@@ -82,8 +119,33 @@ class Subscription:
 
     def take(self) -> list[Change]:
         """Empty the queue."""
-        queue, self.queue, self.queue_bytes = self.queue, [], 0
+        queue, self.queue, self.queue_bytes = self.queue, _NOTHING, 0
         return queue
+
+
+class Group:
+    """Those who ask for the same over the same wire: they get the same bytes. It has a member, or it does not exist."""
+
+    __slots__ = ("filter", "is_chunked", "members", "turn")
+
+    def __init__(self, wanted: Filter, *, is_chunked: bool) -> None:
+        self.filter = wanted
+        self.is_chunked = is_chunked
+        self.members: dict[Subscription, None] = {}
+        self.turn = 0
+
+    def in_turn(self) -> list[Subscription]:
+        """All members, beginning further on each time: nobody is always the last to be served."""
+        members = list(self.members)
+        if len(members) > _SLICE:
+            self.turn = (self.turn + _SLICE) % len(members)
+            members = members[self.turn :] + members[: self.turn]
+        return members
+
+    def framed(self, frames: list[bytes]) -> bytes:
+        """The frames as they stand on the wire."""
+        data = b"".join(frames)
+        return chunked(data) if self.is_chunked else data
 
 
 class Hub:
@@ -110,9 +172,9 @@ class Hub:
         self._max_streams_per_address = max_streams_per_address
         self._subscriptions: dict[Subscription, None] = {}
         self._streams_of_address: Counter[str] = Counter()
-        # Clients that ask for the same get the same bytes: changes are matched with filters, not with clients.
-        self._groups: dict[Filter, dict[Subscription, None]] = {}
-        self._index: dict[tuple[Topic, str | None], dict[Filter, None]] = {}
+        # Changes are matched with groups, not with clients.
+        self._groups: dict[tuple[Filter, bool], Group] = {}
+        self._index: dict[tuple[Topic, str | None], dict[Group, None]] = {}
 
     @property
     def cursor(self) -> int:
@@ -128,34 +190,37 @@ class Hub:
         Raises:
             Full: the worker, or the client's address, has as many streams as it may.
         """
-        address, wanted = subscription.address, subscription.filter
+        address = subscription.address
         if len(self._subscriptions) >= self._max_streams:
             raise Full(f"This server has {self._max_streams} streams open and takes no more.")
         if self._streams_of_address[address] >= self._max_streams_per_address:
             raise Full(f"{address} has {self._max_streams_per_address} streams open and may have no more.")
         self._subscriptions[subscription] = None
         self._streams_of_address[address] += 1
-        if wanted not in self._groups:
-            self._groups[wanted] = {}
+        wanted, is_chunked = key = subscription.filter, subscription.is_chunked
+        if key not in self._groups:
+            group = self._groups[key] = Group(wanted, is_chunked=is_chunked)
             for topic in wanted.topics:
-                self._index.setdefault((topic, wanted.session_id), {})[wanted] = None
-        self._groups[wanted][subscription] = None
+                self._index.setdefault((topic, wanted.session_id), {})[group] = None
+        self._groups[key].members[subscription] = None
         self.counts["opened"] += 1
 
     def remove(self, subscription: Subscription) -> None:
         """Forget a subscription. May be called twice."""
         if subscription not in self._subscriptions:
             return
-        address, wanted = subscription.address, subscription.filter
+        address = subscription.address
         del self._subscriptions[subscription]
         self._streams_of_address[address] -= 1
         if not self._streams_of_address[address]:
             del self._streams_of_address[address]
-        del self._groups[wanted][subscription]
-        if not self._groups[wanted]:
-            del self._groups[wanted]
+        wanted, _ = key = subscription.filter, subscription.is_chunked
+        group = self._groups[key]
+        del group.members[subscription]
+        if not group.members:
+            del self._groups[key]
             for topic in wanted.topics:
-                del self._index[topic, wanted.session_id][wanted]
+                del self._index[topic, wanted.session_id][group]
                 if not self._index[topic, wanted.session_id]:
                     del self._index[topic, wanted.session_id]
 
@@ -171,20 +236,21 @@ class Hub:
         # First the ring, then the clients: who goes live between two slices has read these from the ring.
         self.ring.append(changes)
         self.counts["changes"] += len(changes)
-        batches: dict[Filter, list[Change]] = {}
+        batches: dict[Group, list[Change]] = {}
         for change in changes:
-            for wanted in self._concerned(change):
-                batches.setdefault(wanted, []).append(change)
+            for group in self._concerned(change):
+                batches.setdefault(group, []).append(change)
         served = 0
-        for wanted, batch in batches.items():
-            framed: dict[bool, bytes] = {}
-            written = 0
-            for subscription in list(self._groups.get(wanted, ())):
-                written += self._hand_over(subscription, batch, framed)
-                served += 1
-                if served % _SLICE == 0:
+        for group, batch in batches.items():
+            data = group.framed([change.frame for change in batch])
+            members = group.in_turn()
+            for start in range(0, len(members), _SLICE):
+                some = members[start : start + _SLICE]
+                self._hand_over(some, batch, data)
+                served += len(some)
+                if served >= _SLICE:
+                    served = 0
                     gevent.sleep(0)
-            self.counts["deliveries"] += written * len(batch)
         self.settled = self.cursor
 
     def start_at(self, cursor: int) -> None:
@@ -215,51 +281,62 @@ class Hub:
                 subscription.outlet.cut()
 
     def beat(self, heartbeat_seconds: float) -> None:
-        """Wake everyone whose last heartbeat is so long ago. To be called about every second."""
-        due = time.monotonic() - heartbeat_seconds
-        for number, subscription in enumerate(list(self._subscriptions), 1):
-            if subscription.beat_at <= due:
-                subscription.wake()
-            if number % _SLICE == 0:
-                gevent.sleep(0)
+        """Send a heartbeat to everyone whose last one is so long ago. To be called about every second."""
+        everyone = list(self._subscriptions)
+        for start in range(0, len(everyone), _SLICE):
+            now, settled = time.monotonic(), self.settled
+            frame = heartbeat_frame(settled if self.generation else None)
+            frames = (frame, chunked(frame))
+            for subscription in everyone[start : start + _SLICE]:
+                if subscription.beat_at > now - heartbeat_seconds:
+                    continue
+                if subscription.send is None or subscription.cursor > settled:
+                    subscription.wake()
+                else:
+                    subscription.cursor, subscription.beat_at = settled, now
+                    subscription.offer(frames[subscription.is_chunked])
+            gevent.sleep(0)
 
-    def _concerned(self, change: Change) -> Iterator[Filter]:
+    def _concerned(self, change: Change) -> Iterator[Group]:
         if change.is_table_wide:
-            yield from (wanted for wanted in self._groups if wanted.matches(change))
+            yield from (group for group in self._groups.values() if group.filter.matches(change))
             return
         for session_id in (None, *change.session_ids):
-            for wanted in self._index.get((change.topic, session_id), ()):
-                if wanted.resolved is None or wanted.matches(change):
-                    yield wanted
+            for group in self._index.get((change.topic, session_id), ()):
+                if group.filter.resolved is None or group.filter.matches(change):
+                    yield group
 
-    def _hand_over(self, subscription: Subscription, batch: list[Change], framed: dict[bool, bytes]) -> bool:
-        """Write to the client, or put into its queue; whether it was written."""
-        cursor, newest = subscription.cursor, batch[-1].id
-        if not subscription.is_live or newest <= cursor:
-            return False  # it reads, or has read, these from the ring
-        outlet = subscription.outlet
-        if outlet is None or not subscription.is_idle or batch[0].id <= cursor:
-            self._enqueue(subscription, [change for change in batch if change.id > cursor])
-            return False
-        data = framed.get(outlet.is_chunked)
-        if data is None:
-            data = framed[outlet.is_chunked] = outlet.framed(b"".join([change.frame for change in batch]))
-        subscription.cursor = newest
-        try:
-            outlet.offer(data)
-        except Gone as error:
-            subscription.leave(str(error))
-        else:
-            if outlet.unsent:
-                subscription.wake()
-        return True
+    def _hand_over(self, members: list[Subscription], batch: list[Change], data: bytes) -> None:
+        """Write to the members, or put into their queues. This is the loop that costs: about 3 us for each, 2.5 of them
+        the kernel's."""
+        oldest, newest, size, written = batch[0].id, batch[-1].id, len(data), 0
+        for subscription in members:
+            cursor = subscription.cursor
+            if not subscription.is_live or newest <= cursor:
+                continue  # it reads, or has read, these from the ring
+            send = subscription.send
+            if send is None or oldest <= cursor:
+                self._enqueue(subscription, [change for change in batch if change.id > cursor])
+                continue
+            subscription.cursor = newest
+            written += 1
+            try:  # as in Subscription.offer, without the call
+                sent = send(data)
+            except OSError as error:
+                sent = subscription.fail(error)
+            if sent != size:
+                subscription.keep(data[sent:])
+        self.counts["deliveries"] += written * len(batch)
 
     def _enqueue(self, subscription: Subscription, batch: list[Change]) -> None:
         subscription.cursor = batch[-1].id
-        subscription.queue.extend(batch)
+        if subscription.queue:
+            subscription.queue.extend(batch)
+        else:
+            subscription.queue = batch
         subscription.queue_bytes += sum([len(change.frame) for change in batch])
         if len(subscription.queue) > self._queue_frames or subscription.queue_bytes > self._queue_bytes:
-            # It lags: its greenlet goes on behind the last change that it took from the queue.
+            # It lags: its stream goes on behind the last change that it took from the queue.
             subscription.cursor = subscription.queue[0].id - 1
             subscription.is_live = False
             subscription.take()

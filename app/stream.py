@@ -4,7 +4,7 @@ Invariant: the client is a cursor into the log. Connecting, resuming, catching u
 the log was away are one loop: read what comes after the cursor, from the ring or else from the log, then live from the
 queue. Pieces of the log are read by connections that are given back before a byte is written.
 
-It yields bytes of whole frames and knows nothing of HTTP; whoever iterates it writes them.
+It gives bytes of whole frames and knows nothing of HTTP; whoever asks for them writes them, in order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator
 from typing import Literal
 
 import gevent
@@ -36,6 +35,18 @@ class Stream:
         asked: the cursor to resume from; None for now; "unknown" if the client named one that is none.
     """
 
+    __slots__ = (
+        "_asked",
+        "_change_log",
+        "_generation",
+        "_heartbeat_seconds",
+        "_hub",
+        "_is_ended",
+        "_is_told_away",
+        "_retry_seconds",
+        "_subscription",
+    )
+
     def __init__(
         self,
         hub: Hub,
@@ -54,23 +65,27 @@ class Stream:
         self._retry_seconds = retry_seconds
         self._generation = 0  # of the log, when this stream last found its place in it
         self._is_told_away = False
+        self._is_ended = False
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield bytes to write until the client has gone or the hub drains."""
-        subscription = self._subscription
-        yield sse.retry_field(self._retry_seconds)
-        while subscription.gone is None:
-            if self._hub.is_draining:
-                yield sse.retry_field(self._retry_seconds)
-                return
-            data = self._next()
-            if data or (subscription.outlet and subscription.outlet.unsent):
-                yield data
-            elif subscription.is_live or not self._hub.is_available:
-                subscription.wait()
+    @property
+    def may_rest(self) -> bool:
+        """Whether, nothing being due, there is nothing to do until the subscription is woken."""
+        return self._subscription.is_live or not self._hub.is_available
+
+    def first(self) -> bytes:
+        """What comes before all else, and asks nobody: how long to wait before a reconnect."""
+        return sse.retry_field(self._retry_seconds)
+
+    def next(self) -> bytes | None:
+        """The bytes that are due now; none if there are none, or if the next look may find some; None at the end."""
+        if self._subscription.gone is not None or self._is_ended:
+            return None
+        if self._hub.is_draining:
+            self._is_ended = True
+            return sse.retry_field(self._retry_seconds)
+        return self._next()
 
     def _next(self) -> bytes:
-        """The bytes that are due now; none if there are none, or if the next look may find some."""
         hub, subscription = self._hub, self._subscription
         try:
             if self._generation != hub.generation:

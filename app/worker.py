@@ -6,6 +6,8 @@ to leave, and ``stop`` when it does.
 
 from __future__ import annotations
 
+import time
+
 import gevent
 from flask import Flask
 
@@ -27,14 +29,23 @@ def start(app: Flask) -> None:
 
 
 def drain(app: Flask) -> None:
-    """End all streams politely, and after a moment those whose clients take nothing. Requests go on."""
+    """End all streams politely, and after a moment those whose clients take nothing; return when all have ended.
+
+    Requests go on. May be called twice, and returns at once where there is no stream.
+    """
     hub: Hub = app.extensions["hub"]
     hub.drain()
-    gevent.spawn_later(_DRAIN_SECONDS, hub.cut)
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    while hub.stream_count and time.monotonic() < deadline:
+        gevent.sleep(0.01)
+    hub.cut()
+    while hub.stream_count and time.monotonic() < deadline + _DRAIN_SECONDS:
+        gevent.sleep(0.01)
 
 
 def stop(app: Flask) -> None:
-    """End what start began; may be called without it, and twice."""
+    """End what start began, and the streams; may be called without it, and twice."""
+    drain(app)
     app.extensions["listener"].stop()
     app.extensions["pruner"].stop()
     app.extensions["bookkeeper"].stop()

@@ -106,7 +106,8 @@ def _page(hub: Hub, log: ChangeLog, subscription: Subscription, query: ChangesQu
         after, left = batch.cursor, deadline - time.monotonic()
         if batch.changes or left <= 0 or hub.is_draining:
             return _answer([change.frame for change in batch.changes], after, reset=False)
-        gevent.with_timeout(left, subscription.wait, timeout_value=None)
+        if subscription.is_live and not subscription.queue:  # nothing came while the log was read
+            gevent.with_timeout(left, subscription.wait, timeout_value=None)
         _listen(hub, subscription)
         bounds = log.bounds()
 

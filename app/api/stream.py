@@ -6,6 +6,7 @@ also an unknown cursor, is told in the stream, because EventSource gives up for 
 
 from __future__ import annotations
 
+import errno
 import logging
 import random
 from collections.abc import Iterator
@@ -22,8 +23,9 @@ from app.api.resource import problem_response
 from app.api.schema import OptionalBoolean, OptionalId, Strict, absent
 from app.changes import TOPICS, Filter, Topic
 from app.config import Config
+from app.courier import Courier
 from app.hub import Full, Hub, Subscription
-from app.outlet import Gone, Outlet
+from app.outlet import Outlet, socket_of
 from app.sse import parse_cursor
 from app.stream import Stream
 
@@ -106,7 +108,9 @@ def _respond(query: StreamQuery, topics: frozenset[Topic], resolved: bool | None
     config: Config = current_app.extensions["config"]
     hub: Hub = current_app.extensions["hub"]
     wanted = Filter(topics, str(query.session_id) if query.session_id else None, resolved)
-    subscription = Subscription(wanted, request.remote_addr or "")
+    subscription = Subscription(
+        wanted, request.remote_addr or "", is_chunked=request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+    )
     try:
         hub.add(subscription)
     except Full as full:
@@ -131,11 +135,19 @@ def _asked(query: StreamQuery) -> int | None | Literal["unknown"]:
     return "unknown" if cursor is None else cursor
 
 
+class HandedOver(OSError):
+    """The connection is no longer the server's. gunicorn lets one that is gone go without a word."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ENOTCONN, "the stream goes on without the server")
+
+
 class Body:
     """The body of a response, as WSGI iterates and closes it.
 
-    ``close`` is called in any case, also where the client left before the first byte. Deliberate: nothing of Flask
-    is kept for as long as the stream lives.
+    The first bytes go out by way of the server, with the head of the response. Then, where the server gives its socket
+    away, a courier takes it and the request ends: nothing of the server, of Flask, or of this greenlet is kept for as
+    long as the stream lives. Elsewhere the body goes on, and this greenlet waits for what comes.
     """
 
     def __init__(
@@ -146,29 +158,30 @@ class Body:
         self._stream = stream
         self._environ = environ
         self._stuck_seconds = stuck_seconds
+        self._is_handed_over = False
 
     def __iter__(self) -> Iterator[bytes]:
-        """The first bytes go out by way of the server, with the head of the response; the rest by the outlet."""
-        subscription = self._subscription
-        try:
-            for data in self._stream:
-                if subscription.outlet is None:
-                    yield data
-                    subscription.outlet = Outlet.of_request(self._environ, self._stuck_seconds, subscription.leave)
-                    self._forget_request()
-                else:
-                    subscription.outlet.write(data)
-        except Gone as gone:
-            subscription.leave(str(gone))
-
-    def _forget_request(self) -> None:
-        """Leave of the environ what an access log may ask for: the request and its parser cost a stream 4 kB."""
-        for name in [name for name, value in self._environ.items() if not isinstance(value, str)]:
-            del self._environ[name]
+        subscription, stream = self._subscription, self._stream
+        yield stream.first()
+        sock = socket_of(self._environ)
+        if sock is not None:
+            self._is_handed_over = True
+            outlet = Outlet(
+                sock,
+                is_chunked=subscription.is_chunked,
+                stuck_seconds=self._stuck_seconds,
+                on_gone=subscription.leave,
+            )
+            Courier(self._hub, subscription, stream, outlet).start()
+            raise HandedOver
+        while (data := stream.next()) is not None:
+            if data:
+                yield data
+            elif stream.may_rest:
+                subscription.wait()
 
     def close(self) -> None:
-        """Give the subscription back."""
-        self._hub.remove(self._subscription)
-        if self._subscription.outlet:
-            self._subscription.outlet.close()
-        log.debug("a stream of %s ended: %s", self._subscription.address, self._subscription.gone or "drained")
+        """Give the subscription back, unless it has been handed over. Called also if the client left at once."""
+        if not self._is_handed_over:
+            self._hub.remove(self._subscription)
+            log.debug("a stream of %s ended: %s", self._subscription.address, self._subscription.gone or "drained")

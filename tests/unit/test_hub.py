@@ -25,6 +25,7 @@ def new_hub(**settings):
 
 
 def join(hub, wanted=SESSIONS, **fields):
+    """A client that is live and never rests, so that all comes into its queue."""
     subscription = Subscription(wanted, **fields)
     subscription.cursor = hub.cursor
     hub.add(subscription)
@@ -141,50 +142,127 @@ def pair():
     theirs.close()
 
 
-def idle_with_outlet(hub, sock):
-    subscription = join(hub)
-    subscription.outlet = Outlet(sock, is_chunked=False, stuck_seconds=5, on_gone=subscription.leave)
-    waiter = gevent.spawn(subscription.wait)
-    gevent.idle()
-    assert subscription.is_idle
-    return subscription, waiter
+@pytest.fixture
+def resting(pair):
+    """A function that joins a client with a socket to a hub, at rest; ``woken`` tells how often it was woken."""
+    outlets = []
+
+    def make(hub, **settings):
+        subscription = join(hub, **settings)
+        subscription.outlet = Outlet(
+            pair[0], is_chunked=subscription.is_chunked, stuck_seconds=5, on_gone=subscription.leave
+        )
+        outlets.append(subscription.outlet)
+        woken = []
+        subscription.rest(lambda: woken.append(True), subscription.outlet.send)
+        return subscription, woken
+
+    yield make
+    for outlet in outlets:
+        outlet.close()
 
 
-def test_an_idle_client_is_written_to_directly(pair):
+def test_a_resting_client_is_written_to_directly(pair, resting):
     hub = new_hub()
-    subscription, waiter = idle_with_outlet(hub, pair[0])
+    subscription, woken = resting(hub)
     first, second = change(1), change(2)
     hub.publish([first, second])
     assert pair[1].recv(10_000) == first.frame + second.frame
-    assert (subscription.queue, subscription.cursor, waiter.dead) == ([], 2, False)
-    waiter.kill()
-    subscription.outlet.close()
+    assert (subscription.queue, subscription.cursor, woken) == ([], 2, [])
 
 
-def test_after_a_short_write_everything_takes_the_queue(pair):
+def test_on_a_chunked_wire_what_is_written_directly_is_a_chunk(pair, resting):
+    hub = new_hub()
+    resting(hub, is_chunked=True)
+    one = change(1)
+    hub.publish([one])
+    assert pair[1].recv(10_000) == b"%x\r\n%b\r\n" % (len(one.frame), one.frame)
+
+
+def test_after_a_short_write_everything_takes_the_queue(resting):
     hub = new_hub(queue_frames=1000, queue_bytes=10_000_000)
-    subscription, waiter = idle_with_outlet(hub, pair[0])
+    subscription, woken = resting(hub)
     cursor = 0
     while not subscription.outlet.unsent:
         cursor += 1
         hub.publish([change(cursor, data={"id": "x" * 5_000})])
-    assert not subscription.is_idle
+    assert (subscription.send, woken) == (None, [True])
     hub.publish([change(cursor + 1)])
     assert queued(subscription) == [cursor + 1]
-    waiter.get(timeout=5)
-    subscription.outlet.close()
+    assert woken == [True]
 
 
-def test_a_client_whose_socket_fails_leaves_and_disturbs_nobody(pair):
+@pytest.mark.parametrize("took", [0, 1, 40])
+def test_what_the_socket_did_not_take_is_kept(resting, took):
     hub = new_hub()
-    subscription, waiter = idle_with_outlet(hub, pair[0])
+    subscription, woken = resting(hub)
+    one = change(1)
+    subscription.send = lambda data: took
+    hub.publish([one])
+    assert (subscription.outlet.unsent, subscription.cursor, woken) == (one.frame[took:], 1, [True])
+
+
+def test_a_socket_that_would_block_keeps_the_whole_frame(resting):
+    hub = new_hub()
+    subscription, woken = resting(hub)
+    one = change(1)
+
+    def full(data):
+        raise BlockingIOError
+
+    subscription.send = full
+    hub.publish([one])
+    assert (subscription.outlet.unsent, subscription.gone, woken) == (one.frame, None, [True])
+
+
+def test_a_client_whose_socket_fails_leaves_and_disturbs_nobody(pair, resting):
+    hub = new_hub()
+    subscription, woken = resting(hub)
     other = join(hub)
     pair[1].close()
     hub.publish([change(1)])
     assert subscription.gone
+    assert woken == [True]
     assert queued(other) == [1]
-    waiter.get(timeout=5)
-    subscription.outlet.close()
+
+
+def test_who_rests_without_being_live_is_not_written_to(resting):
+    hub = new_hub()
+    subscription, _ = resting(hub)
+    subscription.is_live = False
+    subscription.rest(lambda: None, subscription.outlet.send)
+    assert subscription.send is None
+
+
+def test_a_heartbeat_goes_to_a_resting_client_without_waking_it(pair, resting):
+    hub = new_hub()
+    subscription, woken = resting(hub, wanted=MOVEMENTS)
+    hub.publish([change(1)])  # of sessions: not its own
+    hub.beat(0)
+    frame = pair[1].recv(10_000)
+    assert frame.startswith(b'id: 1\ndata: {"type":"heartbeat"')
+    assert (subscription.cursor, woken) == (1, [])
+    hub.beat(60)
+    pair[1].setblocking(False)
+    with pytest.raises(BlockingIOError):
+        pair[1].recv(1)
+
+
+def test_a_heartbeat_says_no_cursor_before_the_place_in_the_log_is_known(pair, resting):
+    hub = Hub(
+        ring_bytes=1000, queue_frames=10, queue_bytes=1000, max_streams=10, max_streams_per_address=10
+    )  # fmt: skip
+    resting(hub)
+    hub.beat(0)
+    assert pair[1].recv(10_000).startswith(b'data: {"type":"heartbeat"')
+
+
+def test_a_heartbeat_wakes_who_is_ahead_of_what_has_settled(resting):
+    hub = new_hub()
+    subscription, woken = resting(hub)
+    subscription.cursor = 7  # handed over in the middle of a fan-out
+    hub.beat(0)
+    assert woken == [True]
 
 
 def test_a_large_fan_out_lets_the_loop_run_and_stays_in_order():
@@ -198,6 +276,22 @@ def test_a_large_fan_out_lets_the_loop_run_and_stays_in_order():
     assert settled_between == [(1, 0)]  # the cursor runs ahead while the fan-out is under way
     assert hub.settled == 2
     assert {tuple(queued(each)) for each in crowd} == {(1, 2)}
+
+
+def test_nobody_is_always_the_last_to_be_served():
+    hub = new_hub(max_streams=2000, max_streams_per_address=2000)
+    crowd = [join(hub) for _ in range(1000)]
+    served = []
+    for subscription in crowd:
+        subscription.rest(lambda: None, lambda data: served.append(len(served)) or len(data))
+        subscription.send = lambda data, who=subscription: served.append(who) or len(data)
+    lasts = set()
+    for cursor in range(1, 5):
+        served.clear()
+        hub.publish([change(cursor)])
+        assert len(set(served)) == len(served) == 1000
+        lasts.add(served[-1])
+    assert len(lasts) == 4
 
 
 def test_who_goes_live_during_a_fan_out_gets_the_change_once():

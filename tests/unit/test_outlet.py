@@ -24,10 +24,14 @@ def outlet_of(sock, *, is_chunked=False, stuck_seconds=5.0, left=None):
 
 
 def fill(outlet):
-    """Offer until the socket is full; returns how many bytes were offered."""
+    """Send until the socket is full, as the hub does; returns how many bytes were offered."""
     offered = 0
     while not outlet.unsent:
-        outlet.offer(b"x" * 10_000)
+        data = b"x" * 10_000
+        try:
+            outlet.unsent = data[outlet.send(data) :]
+        except BlockingIOError:
+            outlet.unsent = data
         offered += 10_000
     return offered
 
@@ -41,12 +45,28 @@ def read(sock, size):
     return data
 
 
-def test_an_offer_goes_out_at_once(pair):
+def test_what_is_sent_goes_out_at_once(pair):
     outlet = outlet_of(pair[0])
-    outlet.offer(b"hello")
-    assert outlet.unsent == b""
+    assert outlet.send(b"hello") == 5
     assert pair[1].recv(100) == b"hello"
     outlet.close()
+
+
+def test_the_socket_is_the_outlets_alone(pair):
+    outlet = outlet_of(pair[0])
+    pair[0].close()  # as the server does that gave it away
+    outlet.write(b"hello")
+    assert pair[1].recv(100) == b"hello"
+    outlet.close()
+    assert pair[1].recv(100) == b""
+
+
+@pytest.mark.parametrize(("is_chunked", "end"), [(True, b"0\r\n\r\n"), (False, b"")])
+def test_the_end_of_a_response_is_told_as_the_wire_wants_it(pair, is_chunked, end):
+    outlet = outlet_of(pair[0], is_chunked=is_chunked)
+    outlet.end()
+    outlet.close()
+    assert read(pair[1], len(end)) + pair[1].recv(100) == end
 
 
 def test_what_a_full_socket_does_not_take_goes_out_before_anything_else(pair):
@@ -61,9 +81,8 @@ def test_what_a_full_socket_does_not_take_goes_out_before_anything_else(pair):
 
 
 def test_a_socket_that_takes_a_few_bytes_at_a_time_keeps_the_order(pair):
-    pair[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
     outlet = outlet_of(pair[0], is_chunked=True)
-    pair[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    outlet._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
     frames = [bytes([65 + number]) * 5_000 for number in range(20)]
     writer = gevent.spawn(lambda: [outlet.write(frame) for frame in frames])
     wanted = b"".join(b"%x\r\n%b\r\n" % (len(frame), frame) for frame in frames)
@@ -79,7 +98,6 @@ def test_writing_nothing_sends_what_is_unsent_and_no_empty_chunk(pair):
     assert read(pair[1], offered) == b"x" * offered
     writer.get(timeout=5)
     outlet.close()
-    pair[0].close()
     assert pair[1].recv(1) == b""
 
 
@@ -106,7 +124,7 @@ def test_writing_to_a_client_that_left_says_so(pair):
     outlet = outlet_of(pair[0])
     pair[1].close()
     with pytest.raises(Gone):
-        outlet.offer(b"hello")
+        outlet.write(b"hello")
     outlet.close()
 
 
@@ -127,6 +145,6 @@ def test_a_little_noise_is_forgiven(pair):
     outlet = outlet_of(pair[0], left=left)
     pair[1].sendall(b"GET / HTTP/1.1\r\n\r\n")
     gevent.idle()
-    outlet.offer(b"hello")
+    outlet.write(b"hello")
     assert (pair[1].recv(100), left) == (b"hello", [])
     outlet.close()

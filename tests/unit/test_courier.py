@@ -1,0 +1,128 @@
+"""The courier: runs only while the hub cannot write itself, misses nothing, and ends what it began."""
+
+import gevent
+import gevent.socket
+import pytest
+
+from app.changes import Filter
+from app.courier import Courier
+from app.hub import Hub, Subscription
+from app.outlet import Outlet
+from app.stream import Stream
+from tests.making import change
+
+SESSIONS = Filter(frozenset(["sessions"]))
+
+
+@pytest.fixture
+def hub():
+    hub = Hub(ring_bytes=100_000_000, queue_frames=5, queue_bytes=1_000_000, max_streams=10, max_streams_per_address=10)
+    hub.start_at(0)
+    hub.set_available(True)
+    return hub
+
+
+@pytest.fixture
+def client(hub):
+    """A function that opens a stream; gives its subscription and the client's end of the connection."""
+    ends = []
+
+    def open_stream(**settings):
+        ours, theirs = gevent.socket.socketpair()
+        theirs.settimeout(5)
+        ends.append(theirs)
+        subscription = Subscription(SESSIONS, "here", is_chunked=settings.get("is_chunked", False))
+        hub.add(subscription)
+        stream = Stream(hub, None, subscription, None, heartbeat_seconds=60, retry_seconds=2)
+        outlet = Outlet(
+            ours, is_chunked=subscription.is_chunked, stuck_seconds=settings.get("stuck_seconds", 5),
+            on_gone=subscription.leave,
+        )  # fmt: skip
+        Courier(hub, subscription, stream, outlet).start()
+        return subscription, theirs
+
+    yield open_stream
+    for end in ends:
+        end.close()
+
+
+def until(condition):
+    with gevent.Timeout(5):
+        while not condition():
+            gevent.sleep(0.001)
+
+
+def read_until(sock, end):
+    data = b""
+    while not data.endswith(end):
+        piece = sock.recv(1_000_000)
+        assert piece, f"closed after {data[-200:]!r}"
+        data += piece
+    return data
+
+
+def test_a_client_rests_once_it_has_heard_where_it_stands(hub, client):
+    subscription, theirs = client()
+    assert b'"status":"live"' in theirs.recv(10_000)
+    until(lambda: subscription.send)
+    one = change(1)
+    hub.publish([one])
+    assert theirs.recv(10_000) == one.frame
+
+
+def test_a_slow_client_gets_everything_in_order_and_rests_again(hub, client):
+    subscription, theirs = client()
+    until(lambda: subscription.send)
+    changes = [change(cursor, data={"id": "x" * 50_000}) for cursor in range(1, 60)]
+    for each in changes:
+        hub.publish([each])
+    assert subscription.send is None
+    assert hub.counts["overflows"] > 0
+    got = read_until(theirs, changes[-1].frame)
+    assert got.partition(b"\n\n")[2] == b"".join(each.frame for each in changes)
+    until(lambda: subscription.send)
+    last = change(60)
+    hub.publish([last])
+    assert theirs.recv(10_000) == last.frame
+
+
+@pytest.mark.parametrize(("is_chunked", "end"), [(True, b"\r\n0\r\n\r\n"), (False, b"\n\n")])
+def test_a_drain_ends_the_response_and_the_connection(hub, client, is_chunked, end):
+    subscription, theirs = client(is_chunked=is_chunked)
+    until(lambda: subscription.send)
+    theirs.recv(10_000)
+    hub.drain()
+    last = read_until(theirs, end)
+    assert b"retry: " in last
+    assert theirs.recv(10) == b""
+    assert hub.stream_count == 0
+
+
+def test_a_client_that_leaves_at_rest_is_forgotten(hub, client):
+    subscription, theirs = client()
+    until(lambda: subscription.send)
+    theirs.recv(10_000)
+    theirs.close()
+    until(lambda: hub.stream_count == 0)
+    assert subscription.gone == "closed by the client"
+    assert subscription.outlet is None
+
+
+def test_a_client_that_takes_nothing_is_cut(hub, client):
+    subscription, _ = client(stuck_seconds=0.05)
+    until(lambda: subscription.send)
+    for cursor in range(1, 20):
+        hub.publish([change(cursor, data={"id": "x" * 100_000})])
+    until(lambda: hub.stream_count == 0)
+    assert "took nothing" in subscription.gone
+
+
+def test_a_stream_that_fails_is_cut_and_logged(hub, client, monkeypatch, caplog):
+    subscription, theirs = client()
+    until(lambda: subscription.send)
+    theirs.recv(10_000)
+    monkeypatch.setattr(Stream, "next", lambda self: 1 / 0)
+    subscription.wake()
+    assert theirs.recv(10) == b""
+    until(lambda: hub.stream_count == 0)
+    assert "a stream of here failed" in caplog.text
