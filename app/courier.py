@@ -32,9 +32,10 @@ class Courier:
 
     def start(self) -> None:
         """Carry what is due, from the loop's next turn on."""
-        gevent.spawn(self._run)
+        gevent.spawn(self.run)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Carry what is due, in this greenlet."""
         subscription, outlet = self._subscription, self._outlet
         try:
             while (data := self._stream.next()) is not None:

@@ -2,17 +2,39 @@
 
 Invariant: it holds every change after ``floor`` up to ``cursor``, in order, and no more bytes of frames than it was
 given. Whoever resumes from a cursor that it reaches back to costs the database nothing.
+
+It is read in pieces that end at round ids. So of many clients that come back at once, wherever each of them was, those
+with the same filter soon read the same pieces, and the newest of these are kept as the bytes that they are.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from app.changes import Change
+from app.changes import Change, Filter
 
 # What a change costs beside its frame: the object, its tuples, two list places. Measured with tracemalloc.
 _OVERHEAD_BYTES = 400
+# A piece ends at the next multiple of so many ids, or earlier where it would be larger than so many bytes: enough to
+# amortise a write, little enough to share the loop.
+_PIECE_IDS = 256
+_PIECE_BYTES = 256 * 1024
+# A kept piece has 256 kB, or a single larger frame: 4 MB are kept in all.
+_PIECES_KEPT = 16
+
+
+class Piece(NamedTuple):
+    """The frames of the matching changes after some cursor, how many they are, and the cursor up to which they go.
+
+    ``is_open``: it ends where the ring ended, and would go on had more come since.
+    """
+
+    frames: bytes
+    number: int
+    cursor: int
+    is_open: bool
 
 
 class Ring:
@@ -25,6 +47,7 @@ class Ring:
         self._max_bytes = max_bytes
         self._changes: list[Change] = []
         self._ids: list[int] = []
+        self._pieces: dict[tuple[Filter, int], Piece] = {}
 
     def __len__(self) -> int:
         return len(self._changes)
@@ -35,6 +58,7 @@ class Ring:
         self.bytes = 0
         self._changes.clear()
         self._ids.clear()
+        self._pieces.clear()
 
     def append(self, changes: Sequence[Change]) -> None:
         """Take in the changes that follow ``cursor``."""
@@ -45,11 +69,33 @@ class Ring:
         if self.bytes > self._max_bytes:
             self._forget()
 
-    def after(self, cursor: int) -> list[Change] | None:
-        """The changes after ``cursor``, or None if the ring does not reach back so far."""
-        if cursor < self.floor:
+    def piece(self, after: int, wanted: Filter) -> Piece | None:
+        """The next matching changes after a cursor, or None if the ring does not reach back so far."""
+        if after < self.floor:
             return None
-        return self._changes[bisect_right(self._ids, cursor) :]
+        key = wanted, after
+        piece = self._pieces.get(key)
+        if piece is None or (piece.is_open and piece.cursor < self.cursor):
+            piece = self._pieces[key] = self._read(after, wanted)
+            if len(self._pieces) > _PIECES_KEPT:
+                del self._pieces[next(iter(self._pieces))]
+        return piece
+
+    def _read(self, after: int, wanted: Filter) -> Piece:
+        start = bisect_right(self._ids, after)
+        if start == len(self._ids):
+            return Piece(b"", 0, max(after, self.cursor), is_open=True)
+        # Counted from the next id that there is: ids may leap.
+        end = (self._ids[start] - 1) // _PIECE_IDS * _PIECE_IDS + _PIECE_IDS
+        frames, size = [], 0
+        for change in self._changes[start : bisect_right(self._ids, end)]:
+            if wanted.matches(change):
+                frames.append(change.frame)
+                size += len(change.frame)
+                if size >= _PIECE_BYTES:
+                    end = change.id
+                    break
+        return Piece(b"".join(frames), len(frames), min(end, self.cursor), is_open=end > self.cursor)
 
     def _forget(self) -> None:
         # A tenth more than needed: taking from a list's front costs its whole length.

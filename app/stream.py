@@ -24,9 +24,6 @@ from app.hub import Hub, Subscription
 
 log = logging.getLogger(__name__)
 
-# What one write holds at most (but for a single larger frame): enough to amortise the call, little enough to share.
-_PIECE_BYTES = 256 * 1024
-
 
 class Stream:
     """One client's frames.
@@ -72,9 +69,15 @@ class Stream:
         """Whether, nothing being due, there is nothing to do until the subscription is woken."""
         return self._subscription.is_live or not self._hub.is_available
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the client has no past to look up: it begins here and now."""
+        return not isinstance(self._asked, int)
+
     def first(self) -> bytes:
-        """What comes before all else, and asks nobody: how long to wait before a reconnect."""
-        return sse.retry_field(self._retry_seconds)
+        """What comes before all else, and needs no look into the log."""
+        retry = sse.retry_field(self._retry_seconds)
+        return retry + self._next() if self.is_new else retry
 
     def next(self) -> bytes | None:
         """The bytes that are due now; none if there are none, or if the next look may find some; None at the end."""
@@ -124,10 +127,11 @@ class Stream:
 
     def _catch_up(self) -> bytes:
         hub, subscription = self._hub, self._subscription
-        changes = hub.ring.after(subscription.cursor)
-        if changes is not None:
-            piece, subscription.cursor = self._piece(changes)
-            return self._deliver(piece)
+        piece = hub.ring.piece(subscription.cursor, subscription.filter)
+        if piece is not None:
+            subscription.cursor = piece.cursor
+            hub.counts["deliveries"] += piece.number
+            return piece.frames
         hub.counts["log_reads"] += 1
         batch = self._change_log.read_after(subscription.cursor, hub.cursor, subscription.filter)
         if self._generation != hub.generation:
@@ -136,17 +140,6 @@ class Stream:
             return self._connection(hub.cursor, "reset")
         subscription.cursor = batch.cursor
         return self._deliver(batch.changes)
-
-    def _piece(self, changes: list[Change]) -> tuple[list[Change], int]:
-        """The next matching changes, and the cursor up to which they were looked through."""
-        piece, size = [], 0
-        for change in changes:
-            if self._subscription.filter.matches(change):
-                piece.append(change)
-                size += len(change.frame)
-                if size >= _PIECE_BYTES:
-                    return piece, change.id
-        return piece, max(self._subscription.cursor, self._hub.cursor)
 
     def _deliver(self, changes: list[Change]) -> bytes:
         self._hub.counts["deliveries"] += len(changes)

@@ -6,6 +6,7 @@ to leave, and ``stop`` when it does.
 
 from __future__ import annotations
 
+import gc
 import time
 
 import gevent
@@ -22,6 +23,7 @@ _DRAIN_SECONDS = 1.0
 def start(app: Flask) -> None:
     """Start listening, pruning, bookkeeping, and the heartbeat clock."""
     use_gevent()
+    _spare_the_collector()
     app.extensions["listener"].start()
     app.extensions["pruner"].start()
     app.extensions["bookkeeper"].start()
@@ -56,3 +58,13 @@ def _beat(hub: Hub, heartbeat_seconds: float) -> None:
     while True:
         gevent.sleep(min(_TICK_SECONDS, heartbeat_seconds / 4))
         hub.beat(heartbeat_seconds)
+
+
+def _spare_the_collector() -> None:
+    """Let the garbage collector look at what comes and goes only: what has been imported stays for good.
+
+    A full collection of 300 000 objects stops the loop for tens of milliseconds; requests make few cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)

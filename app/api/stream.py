@@ -172,7 +172,9 @@ class Body:
                 stuck_seconds=self._stuck_seconds,
                 on_gone=subscription.leave,
             )
-            Courier(self._hub, subscription, stream, outlet).start()
+            courier = Courier(self._hub, subscription, stream, outlet)
+            # Who has to catch up may take long; who has not is at rest at once, without a greenlet of its own.
+            courier.run() if stream.is_new else courier.start()
             raise HandedOver
         while (data := stream.next()) is not None:
             if data:
