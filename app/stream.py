@@ -77,7 +77,7 @@ class Stream:
     def first(self) -> bytes:
         """What comes before all else, and needs no look into the log."""
         retry = sse.retry_field(self._retry_seconds)
-        return retry + self._next() if self.is_new else retry
+        return retry + self._next() if self.is_new and not self._hub.is_draining else retry
 
     def next(self) -> bytes | None:
         """The bytes that are due now; none if there are none, or if the next look may find some; None at the end."""
