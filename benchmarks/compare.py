@@ -134,6 +134,15 @@ def pace_100(opened: Open, seconds: float) -> Report:
         return _pace(server, 100, 100, seconds)
 
 
+def bare(opened: Open, seconds: float) -> Report:
+    """The same with peers that store nothing: what is sent to them is only a NOTIFY, and waits for no disk."""
+    with opened() as server:
+        if server.kind not in ("changes", "rows"):
+            return {}
+        server.kind = server.kind.replace("rows", "notify")
+        return _pace(server, 100, 100, seconds)
+
+
 def pace_1000(opened: Open, seconds: float) -> Report:
     with opened() as server:
         return _pace(server, 1000, 50, seconds)
@@ -222,6 +231,7 @@ def _log_reads(port: int) -> int:
 
 SCENARIOS: dict[str, tuple[Callable[[Open, float], Report], str, tuple[str, ...]]] = {
     "pace-100": (pace_100, "100 clients x 100/s", ("p50", "p99", "us_per_delivery")),
+    "bare": (bare, "100 clients x 100/s, peers store nothing", ("p50", "p99", "us_per_delivery")),
     "pace-20": (pace_20, "1000 clients x 20/s", ("p50", "p99", "us_per_delivery")),
     "pace-1000": (pace_1000, "1000 clients x 50/s", ("p50", "p99", "us_per_delivery")),
     "slow": (slow, "1000 clients x 50/s, one never reads", ("p50", "p99", "us_per_delivery")),

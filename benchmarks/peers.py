@@ -76,7 +76,7 @@ def better_sse(database: str) -> Iterator[Peer]:
         port = _free_port()
         # Node's pg does not know a socket's folder in a URL's query, but as a host.
         with _process(port, [node, modules / "better_sse.mjs", port, database], path) as pid:
-            yield Peer("Node + better-sse", port, pid, "notify", database, _query_path, "head")
+            yield Peer("Node + better-sse", port, pid, "rows", database, _query_path, "head")
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def starlette(database: str) -> Iterator[Peer]:
         port = _free_port()
         command = [_python(), "-m", *words, "--no-access-log", "--backlog", 4096, "--port", port]
         with _process(port, command, path, PEER_DATABASE_URL=database) as pid:
-            yield Peer("starlette + sse-starlette", port, pid, "notify", database, _query_path, "head")
+            yield Peer("starlette + sse-starlette", port, pid, "rows", database, _query_path, "head")
 
 
 @contextmanager

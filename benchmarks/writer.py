@@ -2,7 +2,9 @@
 
     writer.py changes URL RATE [--batch N] [--sessions N]     movements into our tables, N rows a transaction
     writer.py topics URL RATE                                  the same, into our four tables in turn
-    writer.py notify URL RATE                                  what peers get: pg_notify alone, without any log
+    writer.py rows URL RATE                                    what peers get: the same rows into a table of their own,
+                                                               whose trigger calls pg_notify and keeps nothing
+    writer.py notify URL RATE                                  pg_notify alone: no row is written, nothing is flushed
     writer.py nchan PORT RATE                                  HTTP, one POST for each
     writer.py redis PORT RATE                                  Redis PUBLISH, as flask-sse wants it
     writer.py pipe PATH RATE                                   frames into a FIFO, for the floor
@@ -37,6 +39,23 @@ _MESSAGE = (
     '"created_at":"2026-11-23T22:59:08.216934+00:00"},"old_data":null,"timestamp":%s},'
     '"timestamp":"2026-11-23T22:59:08.216Z"}'
 )
+# What one would write who has no change log. The message has the bytes of ours.
+_ROWS = """
+create sequence if not exists peer_number;
+create table if not exists peer_movements (like people_movements including all,
+    constraint peer_movements_session foreign key (session_id) references sessions (id));
+create or replace function notify_peer() returns trigger language plpgsql as $$
+declare
+    at timestamptz := clock_timestamp();
+begin
+    perform pg_notify('peer', '{"type":"data","data":{"id":' || nextval('peer_number') || ',"table":"people_movements",'
+        '"action":"INSERT","data":' || row_to_json(new) || ',"old_data":null,"timestamp":' || extract(epoch from at)
+        || '},"timestamp":"' || to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"}');
+    return null;
+end
+$$;
+create or replace trigger notify_peer after insert on peer_movements for each row execute function notify_peer();
+"""
 _TOPICS = (
     "insert into people_movements (session_id, person_id, movement_direction) values (%(session)s, %(number)s, 'in')",
     "insert into realtime_metrics (session_id, current_people_count) values (%(session)s, %(number)s)",
@@ -69,8 +88,20 @@ def main() -> None:
 
 
 def _changes(url: str, known: list[str]) -> Write:
+    return _rows_into("people_movements", url, known)
+
+
+def _rows(url: str, known: list[str]) -> Write:
+    connection = connect(url, application_name="benchmark")
+    connection.cursor().execute(_ROWS)
+    connection.close()
+    return _rows_into("peer_movements", url, known)
+
+
+def _rows_into(table: str, url: str, known: list[str]) -> Write:
     connection = connect(url, application_name="benchmark writer")
     cursor = connection.cursor()
+    insert = _INSERT.replace("people_movements", table)
     for session in known:
         cursor.execute(
             "insert into sessions (id, session_name) values (%s, 'benchmark') on conflict do nothing", [session]
@@ -84,10 +115,10 @@ def _changes(url: str, known: list[str]) -> Write:
             number += 1
             rows.append((known[number % len(known)], number % 1000))
         if batch == 1:
-            cursor.execute(_INSERT, rows[0])
+            cursor.execute(insert, rows[0])
             return
         values = ",".join([cursor.mogrify("(%s, %s, 'in', 320.5, 240.25, 0.87, 1234)", row).decode() for row in rows])
-        cursor.execute(_INSERT.partition("values")[0] + "values" + values)
+        cursor.execute(insert.partition("values")[0] + "values" + values)
 
     return write
 
@@ -193,6 +224,7 @@ def _message(number: int, session: str) -> bytes:
 _KINDS: dict[str, Callable[[str, list[str]], Write]] = {
     "changes": _changes,
     "topics": _topics,
+    "rows": _rows,
     "notify": _notify,
     "nchan": _nchan,
     "redis": _redis,
