@@ -169,8 +169,11 @@ static void end_frame(struct client *c)
 /* A change: {"id":4711,...} as it is or within {"type":"data","data":...}. Anything else is the server's own talk. */
 static void read_data(struct client *c, const char *line, const char *end, double received)
 {
+    static const char usual[] = "data: {\"type\":\"data\",\"data\":{\"id\":";
     c->has_data = 1;
-    const char *id = memmem(line, (size_t)(end - line < 64 ? end - line : 64), "\"id\":", 5);
+    const char *id = end - line > (long)sizeof usual && !memcmp(line, usual, sizeof usual - 1)
+        ? line + sizeof usual - 1 - 5 /* found without a search: at four million a second it counts */
+        : memmem(line, (size_t)(end - line < 64 ? end - line : 64), "\"id\":", 5);
     if (!id || !(id[5] >= '0' && id[5] <= '9')) {
         if (memmem(line, end - line, "\"status\":\"reset\"", 16))
             tally.resets++;
