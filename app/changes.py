@@ -88,15 +88,15 @@ class Change(NamedTuple):
         topic = _TOPIC_OF_TABLE[body["table"]]
         rows = [row for row in (body["data"], body["old_data"]) if row]
         column = "id" if topic == "sessions" else "session_id"
-        sessions = dict.fromkeys(row[column] for row in rows if row.get(column))
+        sessions = [row[column] for row in rows if row.get(column)]
         return cls(
-            id=cursor,
-            topic=topic,
-            action=action,
-            session_ids=tuple(sessions),
-            resolved=tuple(row["is_resolved"] for row in rows if "is_resolved" in row),
-            timestamp=timestamp,
-            frame=connection_frame([topic], cursor, "reset", timestamp)
+            cursor,
+            topic,
+            action,
+            tuple(dict.fromkeys(sessions) if len(sessions) > 1 else sessions),
+            tuple([row["is_resolved"] for row in rows]) if topic == "alerts" and action not in _TABLE_WIDE else (),
+            timestamp,
+            connection_frame([topic], cursor, "reset", timestamp)
             if action in _RESETS
             else change_frame(cursor, payload, timestamp),
         )

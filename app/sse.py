@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 Status = Literal["live", "resumed", "reset"]
@@ -75,5 +76,10 @@ def _frame(message: dict[str, object], timestamp: float | None = None) -> bytes:
 
 
 def _iso(timestamp: float) -> str:
-    moment = datetime.fromtimestamp(timestamp, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, microseconds = divmod(round(timestamp * 1e6), 1_000_000)
+    return f"{_iso_second(seconds)}.{microseconds // 1000:03d}Z"
+
+
+@lru_cache(maxsize=16)
+def _iso_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

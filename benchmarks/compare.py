@@ -178,6 +178,14 @@ def filters(opened: Open, seconds: float) -> Report:
     return _saturated(opened, lambda server: [server.path(one) for one in known], _SESSIONS, seconds, 1000)
 
 
+def filters_pace(opened: Open, seconds: float) -> Report:
+    """The same at a pace that PostgreSQL can hold on the core that it shares: what a delivery costs."""
+    report = _push(opened, lambda server: [server.path(one) for one in sessions(_SESSIONS)], _SESSIONS, 10_000, seconds)
+    if report is None:
+        raise RuntimeError("the clients did not get what they should")
+    return report
+
+
 def idle(opened: Open, _seconds: float) -> Report:
     """What 10 000 idle streams take of memory, and how long they take to open."""
     with opened() as server:
@@ -240,6 +248,11 @@ SCENARIOS: dict[str, tuple[Callable[[Open, float], Report], str, tuple[str, ...]
     "filters": (
         filters,
         "saturated, 1000 clients with a session each",
+        ("deliveries_per_second", "p99", "us_per_delivery"),
+    ),
+    "filters-pace": (
+        filters_pace,
+        "1000 clients with a session each, 10 000 changes/s",
         ("deliveries_per_second", "p99", "us_per_delivery"),
     ),
     "idle": (idle, "10 000 idle streams", ("kb_per_stream", "accept_seconds", "live")),
