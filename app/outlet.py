@@ -31,8 +31,10 @@ _SEND_BUFFER_BYTES = 128 * 1024
 _NOISE_BYTES = 64 * 1024
 _LAST_CHUNK = b"0\r\n\r\n"
 
-# Clients that come back together lack the same piece of the ring: it is framed once, not for each of them.
-_chunked = lru_cache(maxsize=8)(chunked)
+# Clients that come back together lack the same pieces of the ring: these are framed once, not for each of them. Small
+# ones differ from client to client, and would push them out.
+_PIECE_BYTES = 16 * 1024
+_chunked_piece = lru_cache(maxsize=8)(chunked)
 
 
 def socket_of(environ: Mapping[str, Any]) -> socket.socket | None:
@@ -79,8 +81,10 @@ class Outlet:
         if self.unsent:
             self._send_all(self.unsent)
             self.unsent = b""
+        if data and self.is_chunked:
+            data = chunked(data) if len(data) < _PIECE_BYTES else _chunked_piece(data)
         if data:
-            self._send_all(_chunked(data) if self.is_chunked else data)
+            self._send_all(data)
 
     def end(self) -> None:
         """Write the end of the response. Raises as ``write`` does."""

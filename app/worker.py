@@ -7,6 +7,8 @@ to leave, and ``stop`` when it does.
 from __future__ import annotations
 
 import gc
+import logging
+import resource
 import time
 
 import gevent
@@ -15,7 +17,11 @@ from flask import Flask
 from app.database import use_gevent
 from app.hub import Hub
 
+log = logging.getLogger(__name__)
+
 _TICK_SECONDS = 1.0
+# Requests that are not streams (gunicorn takes 500), connections to the database, and what Python itself has open.
+_FILES_BESIDE_STREAMS = 600
 # Longer than a client takes that reads at all, and short enough that a deploy waits for none.
 _DRAIN_SECONDS = 1.0
 
@@ -24,6 +30,7 @@ def start(app: Flask) -> None:
     """Start listening, pruning, bookkeeping, and the heartbeat clock."""
     use_gevent()
     _spare_the_collector()
+    raise_file_limit(app.extensions["config"].max_streams + _FILES_BESIDE_STREAMS)
     app.extensions["listener"].start()
     app.extensions["pruner"].start()
     app.extensions["bookkeeper"].start()
@@ -58,6 +65,21 @@ def _beat(hub: Hub, heartbeat_seconds: float) -> None:
     while True:
         gevent.sleep(min(_TICK_SECONDS, heartbeat_seconds / 4))
         hub.beat(heartbeat_seconds)
+
+
+def raise_file_limit(wanted: int) -> None:
+    """Let this process open so many files, as far as the system lets it; say so if it does not.
+
+    Many systems give a process 1 024 unless it asks for more: every client is one.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        log.warning(
+            "Only %d files may be open, of %d wanted: raise the hard limit, or lower MAX_STREAMS.", most, wanted
+        )
 
 
 def _spare_the_collector() -> None:

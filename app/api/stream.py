@@ -109,7 +109,7 @@ def _respond(query: StreamQuery, topics: frozenset[Topic], resolved: bool | None
     hub: Hub = current_app.extensions["hub"]
     wanted = Filter(topics, str(query.session_id) if query.session_id else None, resolved)
     subscription = Subscription(
-        wanted, request.remote_addr or "", is_chunked=request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+        wanted, request.remote_addr or "", is_chunked=request.environ["SERVER_PROTOCOL"] != "HTTP/1.0"
     )
     try:
         hub.add(subscription)
