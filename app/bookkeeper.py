@@ -19,6 +19,12 @@ from psycopg2.extensions import connection as Connection
 log = logging.getLogger(__name__)
 
 
+# How long it waits between two rounds: the shorter, the more there was to do. Each takes some milliseconds of the
+# database, in which writers wait for the core; and what waits to be folded, whoever reads the counts has to add up.
+_INTERVAL_SECONDS = (1.0, 5.0)
+_CHANGES_A_ROUND = 1000
+
+
 class Bookkeeper:
     """Works at intervals, in a greenlet. Start it in every worker: the first come does the work.
 
@@ -26,13 +32,10 @@ class Bookkeeper:
         connect: opens a connection in autocommit mode without a statement_timeout, or raises psycopg2.Error.
     """
 
-    def __init__(
-        self, connect: Callable[[], Connection], *, silence_seconds: float, interval_seconds: float = 2.0
-    ) -> None:
+    def __init__(self, connect: Callable[[], Connection], *, silence_seconds: float) -> None:
         self.counts: Counter[str] = Counter()
         self._connect = connect
         self._silence_seconds = silence_seconds
-        self._interval_seconds = interval_seconds
         self._stopping = Event()
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
@@ -63,10 +66,15 @@ class Bookkeeper:
 
     def _run(self) -> None:
         connection: Connection | None = None
-        while not self._stopping.wait(self._interval_seconds * random.uniform(0.5, 1.0)):
+        shortest, longest = _INTERVAL_SECONDS
+        seconds = shortest
+        while not self._stopping.wait(seconds * random.uniform(0.8, 1.2)):
+            before = self.counts["folded"]
             try:
                 connection = connection or self._connect()
                 self.work(connection)
+                folded = self.counts["folded"] - before
+                seconds = min(longest, max(shortest, seconds * _CHANGES_A_ROUND / max(1, folded)))
             except psycopg2.Error as error:
                 self.counts["failures"] += 1
                 log.warning("Bookkeeping failed, next try in a moment: %s", str(error).strip())
