@@ -24,8 +24,8 @@ from app.outlet import Outlet
 from app.ring import Ring
 from app.sse import chunked, heartbeat_frame
 
-# How many clients are served before the loop may run: about 1 ms of work.
-_SLICE = 250
+# How many clients are served before the loop may run: about 2 ms of work. Half of that cost 1 % more.
+_SLICE = 500
 # The empty queue of all who have none: most clients never queue anything. Nobody writes to it.
 _NOTHING: list[Change] = []
 
@@ -138,7 +138,7 @@ class Group:
         """All members, beginning further on each time: nobody is always the last to be served."""
         members = list(self.members)
         if len(members) > _SLICE:
-            self.turn = (self.turn + _SLICE) % len(members)
+            self.turn = (self.turn + _SLICE // 2) % len(members)
             members = members[self.turn :] + members[: self.turn]
         return members
 
