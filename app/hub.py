@@ -245,12 +245,12 @@ class Hub:
             data = group.framed([change.frame for change in batch])
             members = group.in_turn()
             for start in range(0, len(members), _SLICE):
-                some = members[start : start + _SLICE]
-                self._hand_over(some, batch, data)
-                served += len(some)
                 if served >= _SLICE:
                     served = 0
                     gevent.sleep(0)
+                some = members[start : start + _SLICE]
+                self._hand_over(some, batch, data)
+                served += len(some)
         self.settled = self.cursor
 
     def start_at(self, cursor: int) -> None:
@@ -311,13 +311,11 @@ class Hub:
         the kernel's."""
         oldest, newest, size, written = batch[0].id, batch[-1].id, len(data), 0
         for subscription in members:
-            cursor = subscription.cursor
-            if not subscription.is_live or newest <= cursor:
-                continue  # it reads, or has read, these from the ring
-            send = subscription.send
+            send, cursor = subscription.send, subscription.cursor
             if send is None or oldest <= cursor:
-                self._enqueue(subscription, [change for change in batch if change.id > cursor])
-                continue
+                if subscription.is_live and newest > cursor:
+                    self._enqueue(subscription, [change for change in batch if change.id > cursor])
+                continue  # else it reads, or has read, these from the ring
             subscription.cursor = newest
             written += 1
             try:  # as in Subscription.offer, without the call

@@ -27,13 +27,13 @@ def client(hub):
     """A function that opens a stream; gives its subscription and the client's end of the connection."""
     ends = []
 
-    def open_stream(**settings):
+    def open_stream(wanted=SESSIONS, asked=None, **settings):
         ours, theirs = gevent.socket.socketpair()
         theirs.settimeout(5)
         ends.append(theirs)
-        subscription = Subscription(SESSIONS, "here", is_chunked=settings.get("is_chunked", False))
+        subscription = Subscription(wanted, "here", is_chunked=settings.get("is_chunked", False))
         hub.add(subscription)
-        stream = Stream(hub, None, subscription, None, heartbeat_seconds=60, retry_seconds=2)
+        stream = Stream(hub, None, subscription, asked, heartbeat_seconds=60, retry_seconds=2)
         outlet = Outlet(
             ours, is_chunked=subscription.is_chunked, stuck_seconds=settings.get("stuck_seconds", 5),
             on_gone=subscription.leave,
@@ -84,6 +84,25 @@ def test_a_slow_client_gets_everything_in_order_and_rests_again(hub, client):
     last = change(60)
     hub.publish([last])
     assert theirs.recv(10_000) == last.frame
+
+
+def test_what_a_short_write_left_goes_out_though_nothing_follows(hub, client):
+    subscription, theirs = client()
+    until(lambda: subscription.send)
+    theirs.recv(10_000)
+    large = change(1, data={"id": "x" * 3_000_000})
+    hub.publish([large])
+    assert subscription.outlet.unsent
+    assert read_until(theirs, b"\n\n") == large.frame
+    until(lambda: subscription.send)
+
+
+def test_a_client_that_is_behind_does_not_rest_where_nothing_is_for_it(hub, client):
+    one = change(2000, table="people_movements", data={"session_id": "a"})
+    hub.publish([*[change(cursor) for cursor in range(1, 2000)], one])
+    subscription, theirs = client(Filter(frozenset(["movements"])), asked=0)
+    assert read_until(theirs, one.frame).count(b'"type":"data"') == 1
+    until(lambda: subscription.send)
 
 
 @pytest.mark.parametrize(("is_chunked", "end"), [(True, b"\r\n0\r\n\r\n"), (False, b"\n\n")])
