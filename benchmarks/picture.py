@@ -23,7 +23,8 @@ _CURVES = 320
 _STYLE = (
     "text{font:13px sans-serif;fill:#334}.title{font-weight:600}.ours{fill:#0a7d5a}.peer{fill:#9aa7b8}"
     "line{stroke:#334;stroke-width:1.5}.grid{stroke:#dde3ea;stroke-width:1}.small{font-size:11px}"
-    "polyline{fill:none;stroke-width:2}polyline.ours{stroke:#0a7d5a}polyline.peer{stroke:#9aa7b8;stroke-dasharray:5 3}"
+    "polyline{stroke-width:2}polyline.ours{fill:none;stroke:#0a7d5a}"
+    "polyline.peer{fill:none;stroke:#9aa7b8;stroke-dasharray:5 3}"
 )
 Results = Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]
 
