@@ -12,9 +12,10 @@ import logging
 
 import gevent
 
-from app.hub import Hub, Subscription
+from app.hub import Hub
 from app.outlet import Gone, Outlet
 from app.stream import Stream
+from app.subscription import Subscription
 
 log = logging.getLogger(__name__)
 

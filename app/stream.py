@@ -20,7 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import sse
 from app.changes import Change, ChangeLog
-from app.hub import Hub, Subscription
+from app.hub import Hub
+from app.subscription import Subscription
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ from app.api.requests import reads
 from app.api.resource import problem_response
 from app.api.schema import OptionalBoolean, OptionalId, Strict, absent
 from app.changes import TOPICS, Batch, ChangeLog, Filter, Topic
-from app.hub import Full, Hub, Subscription
+from app.hub import Full, Hub
+from app.subscription import Subscription
 
 api = APIBlueprint("changes", __name__, url_prefix="/api", abp_tags=[Tag(name="sse", description="Live changes.")])
 LAST = 2**63 - 1  # PostgreSQL counts no further

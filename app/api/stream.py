@@ -24,10 +24,11 @@ from app.api.schema import OptionalBoolean, OptionalId, Strict, absent
 from app.changes import TOPICS, Filter, Topic
 from app.config import Config
 from app.courier import Courier
-from app.hub import Full, Hub, Subscription
+from app.hub import Full, Hub
 from app.outlet import Outlet, socket_of
 from app.sse import parse_cursor
 from app.stream import Stream
+from app.subscription import Subscription
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,10 @@ import pytest
 
 from app.changes import Filter
 from app.courier import Courier
-from app.hub import Hub, Subscription
+from app.hub import Hub
 from app.outlet import Outlet
 from app.stream import Stream
+from app.subscription import Subscription
 from tests.making import change
 
 SESSIONS = Filter(frozenset(["sessions"]))

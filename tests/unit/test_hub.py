@@ -5,8 +5,9 @@ import gevent.socket
 import pytest
 
 from app.changes import Filter
-from app.hub import Full, Hub, Subscription
+from app.hub import Full, Hub
 from app.outlet import Outlet
+from app.subscription import Subscription
 from tests.making import change
 
 SESSIONS = Filter(frozenset(["sessions"]))
