@@ -166,7 +166,6 @@ class Body:
         yield stream.first()
         sock = socket_of(self._environ)
         if sock is not None:
-            self._is_handed_over = True
             outlet = Outlet(
                 sock,
                 is_chunked=subscription.is_chunked,
@@ -174,6 +173,7 @@ class Body:
                 on_gone=subscription.leave,
             )
             courier = Courier(self._hub, subscription, stream, outlet)
+            self._is_handed_over = True  # not sooner: where a dead socket refuses, the subscription is given back here
             # Who has to catch up may take long; who has not is at rest at once, without a greenlet of its own.
             courier.run() if stream.is_new else courier.start()
             raise HandedOver
