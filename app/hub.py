@@ -23,7 +23,7 @@ from app.ring import Ring
 from app.sse import chunked, heartbeat_frame
 from app.subscription import Subscription
 
-# How many clients are served before the loop may run: about 2 ms of work. Half of that cost 1 % more.
+# How many clients are served before the loop may run: about 2 ms of work.
 _SLICE = 500
 
 
