@@ -1,18 +1,18 @@
 """How gunicorn serves the feed.
 
 The arbiter, which gevent never patches, starts PostgreSQL, migrates and watches; workers serve. This file is run
-again on HUP, so what has to live on is kept in ``app.serving``.
+again on HUP, so what has to live on is kept in ``app.arbiter``.
 """
 
 import os
 import signal
 
-from app import serving
+from app import arbiter
 
-_config = serving.read_config(os.environ)
+_config = arbiter.read_config(os.environ)
 
 wsgi_app = "wsgi:app"
-bind = f"[{_config.host}]:{_config.port}" if ":" in _config.host else f"{_config.host}:{_config.port}"
+bind = _config.bind
 workers = _config.workers
 worker_class = "gevent"
 # So that REST and health answer when all streams are taken, also where streams stay with gunicorn (TLS in it).
@@ -25,19 +25,19 @@ loglevel = "warning"
 
 def on_starting(server):
     inherited = "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ
-    serving.start(_config, [] if inherited else server.cfg.address)
+    arbiter.start(_config, [] if inherited else server.cfg.address)
 
 
 def when_ready(server):
-    serving.greet(_config, [str(listener) for listener in server.LISTENERS])
+    arbiter.greet(_config, [str(listener) for listener in server.LISTENERS])
 
 
 def on_reload(server):
-    serving.reload(_config)
+    arbiter.reload(_config)
 
 
 def on_exit(server):
-    serving.stop()
+    arbiter.stop()
 
 
 def post_fork(server, worker):
@@ -50,17 +50,13 @@ def post_fork(server, worker):
 def post_worker_init(worker):
     import gevent
 
-    from app.worker import start
-
-    start(worker.wsgi)
+    worker.wsgi.extensions["feed"].start()
     gevent.spawn(_drain_in_time, worker)
 
 
 def worker_exit(server, worker):
-    from app.worker import stop
-
     if getattr(worker, "wsgi", None):  # else it never came up
-        stop(worker.wsgi)
+        worker.wsgi.extensions["feed"].stop()
 
 
 def _drain_in_time(worker):
@@ -70,8 +66,6 @@ def _drain_in_time(worker):
     """
     import gevent
 
-    from app.worker import drain
-
     while worker.alive:
         gevent.sleep(0.2)
-    drain(worker.wsgi)
+    worker.wsgi.extensions["feed"].drain()

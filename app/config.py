@@ -41,6 +41,16 @@ class Config:
     retention_hours: float = 72.0
     retention_bytes: int = 4 * 1024**3
 
+    @property
+    def bind(self) -> str:
+        """Where gunicorn listens: ``127.0.0.1:8000`` or ``[::1]:8000``."""
+        return _address(self.host, self.port)
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches the feed, also if it listens on every address."""
+        return f"http://{_address({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(self.host, self.host), self.port)}"
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Config:
         """Read the settings; empty variables count as unset.
@@ -157,6 +167,10 @@ class _Reader:
         if host.startswith("%2F"):  # a folder: the Unix socket in it
             return f"postgresql://{login}/{name}?host={host}&port={port}"
         return f"postgresql://{login}{f'[{host}]' if ':' in host else host}:{port}/{name}"
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _splits(url: str) -> bool:

@@ -20,7 +20,7 @@ from contextlib import closing
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
-from app.database import connect
+from app.postgres.connections import connect
 from benchmarks.bench import database, prepare
 from benchmarks.writer import sessions
 

@@ -23,9 +23,9 @@ from functools import cache
 from pathlib import Path
 
 from app.config import CHECKOUT
-from app.database import connect
-from app.migrate import migrate
-from app.postgres import Server
+from app.postgres.connections import connect
+from app.postgres.embedded import Server
+from app.postgres.migrate import migrate
 from tests.serving import Gunicorn
 from tests.waiting import until
 

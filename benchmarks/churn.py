@@ -25,8 +25,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from app.database import connect
-from app.postgres import Server
+from app.postgres.connections import connect
+from app.postgres.embedded import Server
 from tests.serving import Gunicorn
 from tests.waiting import until
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.postgres import Server
+from app.postgres.embedded import Server
 from benchmarks import peers
 from benchmarks.bench import Load, check, database, feed, measure, memory, middle, newest, prepare, spread, writing
 from benchmarks.picture import draw

@@ -26,7 +26,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from app.config import CHECKOUT
-from app.database import connect
+from app.postgres.connections import connect
 from benchmarks.bench import database, feed, prepare
 from tests.e2e.conftest import ARGUMENTS, CHROMIUM
 from tests.waiting import until

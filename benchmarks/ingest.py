@@ -20,7 +20,7 @@ from contextlib import closing
 
 from psycopg2.extras import execute_values
 
-from app.database import connect
+from app.postgres.connections import connect
 from benchmarks.bench import SERVED, Feed, Load, check, database, feed, on_core, prepare, writing
 from benchmarks.writer import sessions
 

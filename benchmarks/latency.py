@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 
-from app.database import connect
+from app.postgres.connections import connect
 from benchmarks.bench import Feed, Load, check, database, feed, measure, middle, prepare, spread, writing
 
 _BURST = 5000  # more than a socket and a queue hold: who does not read is stuck from then on

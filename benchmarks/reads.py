@@ -18,7 +18,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-from app.database import connect
+from app.postgres.connections import connect
 from benchmarks.bench import Feed, database, feed, memory, prepare
 
 _DAYS = 90

@@ -15,8 +15,8 @@ import threading
 import time
 from contextlib import closing
 
-from app.database import connect
-from app.retention import extent, prune
+from app.feed.pruner import extent, prune
+from app.postgres.connections import connect
 from benchmarks.bench import database, prepare
 
 _HOURS, _KEPT_HOURS = 80, 72

@@ -20,8 +20,8 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from app.config import CHECKOUT
-from app.database import connect
-from app.postgres import Server
+from app.postgres.connections import connect
+from app.postgres.embedded import Server
 
 VARIANTS = ("none", "bare", "ours")
 WRITERS = (1, 8)

@@ -23,8 +23,8 @@ import time
 import uuid
 from collections.abc import Callable
 
-from app.database import connect
-from app.stopping import stop_on_signals
+from app.cli.stopping import stop_on_signals
+from app.postgres.connections import connect
 
 _INSERT = (
     "insert into people_movements (session_id, person_id, movement_direction, centroid_x, centroid_y,"

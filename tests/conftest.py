@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.config import Config
-from app.database import connect
-from app.migrate import migrate
-from app.postgres import Server
+from app.postgres.connections import connect
+from app.postgres.embedded import Server
+from app.postgres.migrate import migrate
 from tests.serving import Gunicorn
 
 _TEMPLATE = f"feed_template_{os.getpid()}"
@@ -106,7 +106,7 @@ def database_url(admin_url, server_url):
 @pytest.fixture
 def app(database_url):
     from app import create_app
-    from app.models import db
+    from app.postgres.tables import db
 
     app = create_app(dataclasses.replace(Config(), database_url=database_url))
     app.testing = True

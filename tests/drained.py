@@ -2,4 +2,4 @@
 
 from wsgi import app
 
-app.extensions["hub"].drain()
+app.extensions["feed"].hub.drain()

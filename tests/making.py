@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from app.changes import Change
+from app.feed.change import Change
 
 
 def payload(cursor, table="sessions", action="INSERT", data=None, old_data=None, timestamp=1757124155.082297):

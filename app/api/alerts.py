@@ -8,12 +8,12 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy import update
 
-from app.api.crud import blueprint
-from app.api.requests import ById, reads
-from app.api.resource import Resource, problem_response
-from app.api.rows import read_row, row_response
-from app.api.schema import Id, Strict, row_schema
-from app.models import Alert, db
+from app.postgres.tables import Alert, db
+from app.rest.endpoints import resource_endpoints
+from app.rest.resource import Resource, problem_response
+from app.rest.rows import read_row, row_response
+from app.rest.schema import Id, Strict, row_schema
+from app.rest.validation import ById, reads
 
 ALERTS = Resource(
     name="alerts",
@@ -27,7 +27,7 @@ ALERTS = Resource(
         "alert_type": "alert_type",
     },
 )
-api = blueprint(ALERTS)
+api = resource_endpoints(ALERTS)
 
 
 class Resolve(Strict):

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import logging
 
-from flask import Response, current_app, jsonify
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
+from flask import Response, jsonify
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.api.errors import RETRY_AFTER_SECONDS, ProblemError
-from app.api.requests import reads
-from app.api.resource import problem_response
-from app.models import db
+from app.api.current import current_feed
+from app.postgres.tables import db
+from app.rest.document import Endpoints
+from app.rest.problems import RETRY_AFTER_SECONDS, ProblemError
+from app.rest.resource import problem_response
+from app.rest.validation import reads
 
 log = logging.getLogger(__name__)
 
-api = APIBlueprint("health", __name__, url_prefix="/api", abp_tags=[Tag(name="health", description="Is it well?")])
+api = Endpoints("health", "/api", tag="health", about="Does it work?")
 
 
 def _answer(example: dict[str, str]) -> dict[str, object]:
@@ -43,8 +43,7 @@ def health() -> Response:
 )
 @reads()
 def ready() -> Response:
-    listener = current_app.extensions.get("listener")
-    states = {"listener": str(listener.state) if listener else "stopped", "database": _database_state()}
+    states = {"listener": str(current_feed().listener.state), "database": _database_state()}
     if states == {"listener": "live", "database": "ok"}:
         return jsonify(status="ready", **states)
     raise ProblemError(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.api.crud import blueprint
-from app.api.resource import Resource
-from app.models import Metric
+from app.postgres.tables import Metric
+from app.rest.endpoints import resource_endpoints
+from app.rest.resource import Resource
 
 METRICS = Resource(
     name="metrics",
@@ -14,4 +14,4 @@ METRICS = Resource(
     filters={"session_id": "session_id", "status": "detection_status"},
     ingest=True,
 )
-api = blueprint(METRICS)
+api = resource_endpoints(METRICS)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.api.crud import blueprint
-from app.api.resource import Resource
-from app.models import Movement
+from app.postgres.tables import Movement
+from app.rest.endpoints import resource_endpoints
+from app.rest.resource import Resource
 
 MOVEMENTS = Resource(
     name="movements",
@@ -14,4 +14,4 @@ MOVEMENTS = Resource(
     filters={"session_id": "session_id", "direction": "movement_direction", "person_id": "person_id"},
     ingest=True,
 )
-api = blueprint(MOVEMENTS)
+api = resource_endpoints(MOVEMENTS)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import Response
 from sqlalchemy import Double, cast, extract, func, update
 
-from app.api.crud import blueprint
-from app.api.requests import ById, reads
-from app.api.resource import Resource, problem_response
-from app.api.rows import read_row, row_response
-from app.api.schema import row_schema
-from app.models import Session, db
+from app.postgres.tables import Session, db
+from app.rest.endpoints import resource_endpoints
+from app.rest.resource import Resource, problem_response
+from app.rest.rows import read_row, row_response
+from app.rest.schema import row_schema
+from app.rest.validation import ById, reads
 
 SESSIONS = Resource(
     name="sessions",
@@ -21,7 +21,7 @@ SESSIONS = Resource(
     filters={"status": "status", "session_id": "id"},
     search=("session_name", "input_source"),
 )
-api = blueprint(SESSIONS)
+api = resource_endpoints(SESSIONS)
 
 
 @api.post(

@@ -1,8 +1,7 @@
-"""Statistics and flow: how many came, went and were inside, by time.
+"""Statistics: how many people came, went and were inside, by time.
 
-Invariant: answers come from the counts by minute and by quarter of an hour plus the part of the change log that is not
-folded into them yet, read in one snapshot: exact at the moment of asking, and their cost does not grow with the
-movements of a quarter. The count inside starts at 0 at every local midnight and is never below 0.
+Invariant: the answers are one snapshot's, rendered by PostgreSQL; the models below only describe them for the OpenAPI
+document. The SQL and what it promises stand in ``app/postgres/counts.py``.
 """
 
 from __future__ import annotations
@@ -12,19 +11,18 @@ from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 from flask import Response
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
-from pydantic import AfterValidator, Field
-from sqlalchemy import TextClause, text
+from pydantic import AfterValidator, ConfigDict, Field, RootModel, WithJsonSchema
+from sqlalchemy import TextClause
 
-from app.api.errors import FieldError
-from app.api.figures import Flow, Profile, SessionFigures, TodayAndNow
-from app.api.lists import snapshot
-from app.api.requests import ById, reads, refused
-from app.api.resource import problem_response
-from app.api.rows import conditional, read_row, row_response
-from app.api.schema import OptionalId, OptionalTime, Strict, absent
 from app.api.sessions import SESSIONS
+from app.postgres.counts import FLOW, PROFILE, SESSION_STATISTICS, TODAY_AND_NOW
+from app.postgres.tables import snapshot
+from app.rest.document import Endpoints
+from app.rest.problems import FieldError
+from app.rest.resource import problem_response
+from app.rest.rows import conditional, read_row, row_response
+from app.rest.schema import Described, OptionalId, OptionalTime, Strict, absent
+from app.rest.validation import ById, reads, refused
 
 MAX_BUCKETS = 10_000
 Bucket = Literal["minute", "hour", "day", "week"]
@@ -50,12 +48,12 @@ def _known_zone(name: str) -> str:
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
-api = APIBlueprint(
+api = Endpoints(
     "analytics",
-    __name__,
-    url_prefix="/api",
-    abp_tags=[Tag(name="analytics", description="Who came, went and is inside.")],
-    abp_responses={status: problem_response() for status in (400, 500, 503)},
+    "/api",
+    tag="analytics",
+    about="How many people came, went and are inside.",
+    responses={status: problem_response() for status in (400, 500, 503)},
 )
 
 
@@ -83,111 +81,93 @@ class FlowQuery(ProfileQuery):
     bucket: Bucket = Field(default="hour", description="Days and weeks are those of the time zone.")
 
 
-_SESSION = text("""
-select json_build_object(
-    'session_id', cast(:session as uuid),
-    'entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
-    'inside', coalesce((array_agg(inside order by start desc)
-                        filter (where start >= date_trunc('day', now(), :zone)))[1], 0),
-    'peak', coalesce(max(peak), 0),
-    'average', round(coalesce(sum(spent + inside * minutes_after)
-                              / (extract(epoch from max(last_minute) - min(first_minute)) / 60 + 1), 0), 3),
-    'first_movement', min(first_minute), 'last_movement', max(last_minute))::text
-from (select *, extract(epoch from coalesce(lead(first_minute) over (order by start),
-                                            last_minute + interval '1 minute') - "end") / 60 as minutes_after
-      from movement_spans('-infinity', 'infinity', :session, :zone, false)) as spans
-""")
+_Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+_Count = Annotated[int, Field(ge=0)]
+_Quartiles = Annotated[list[float], Field(min_length=3, max_length=3)]
 
-TODAY_AND_NOW = text("""
-select json_build_object(
-    'today', (select json_build_object('entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
-                                       'peak', coalesce(max(peak), 0))
-              from movement_spans(date_trunc('day', now(), :zone),
-                                  (date_trunc('day', now() at time zone :zone) + interval '1 day') at time zone :zone,
-                                  null, :zone, false)),
-    'now', json_build_object(
-        'inside', (select coalesce(sum(m.current_people_count), 0) from sessions s
-                   cross join lateral (select current_people_count from realtime_metrics
-                                       where session_id = s.id order by timestamp desc, id desc limit 1) m
-                   where s.status = 'active'),
-        'active_sessions', (select count(*) from sessions where status = 'active'),
-        'open_alerts', (select count(*) from alert_logs where not is_resolved)))::text
-""")
 
-# Hours are those of the wall clock, so a day with a change of the clocks has 23 or 25 of them (and where clocks change
-# by half an hour, one that lasts half an hour); so many steps find each of them. Days and weeks are steps of the
-# calendar. Everything begins at a local midnight, for the count inside does; an empty bucket keeps the count of the
-# one before it on the same day. A week ends with what was inside on its last day, as far as the range goes.
-_BUCKETS = """
-with spans as (
-    select * from movement_spans(date_trunc(case :bucket when 'week' then 'week' else 'day' end,
-                                            cast(:since as timestamptz), :zone),
-                                 :until, :session, :zone, :bucket = 'minute')
-), counted as (
-    select date_trunc(:bucket, start, :zone) as start, sum(entered) as entered, sum(exited) as exited,
-           max(peak) as peak, (array_agg(inside order by start desc))[1] as inside, max(start) as latest
-    from spans group by 1
-), starts as (
-    select date_trunc(:bucket, step, :zone) as start from generate_series(
-        date_trunc('day', cast(:since as timestamptz), :zone), cast(:until as timestamptz) - interval '1 microsecond',
-        case :bucket when 'minute' then interval '1 minute' else interval '15 minutes' end) as step
-    where :bucket in ('minute', 'hour')
-    union
-    select step at time zone :zone from generate_series(
-        date_trunc(:bucket, cast(:since as timestamptz) at time zone :zone),
-        cast(:until as timestamptz) at time zone :zone - interval '1 microsecond',
-        cast('1 ' || :bucket as interval)) as step
-    where :bucket in ('day', 'week')
-    union
-    select start from counted
-), ended as (
-    select start, entered, exited, peak, case
-        when :bucket = 'week' and date_trunc('day', latest at time zone :zone) < date_trunc('day', least(
-            cast(:until as timestamptz) at time zone :zone, start at time zone :zone + interval '7 days')
-            - interval '1 microsecond')
-        then 0 else inside end as inside
-    from counted
-), buckets as (
-    select start, coalesce(entered, 0) as entered, coalesce(exited, 0) as exited, coalesce(peak, 0) as peak, inside,
-           date_trunc('day', start, :zone) as day,
-           count(inside) over (partition by date_trunc('day', start, :zone) order by start) as part
-    from starts left join ended using (start)
-), carried as (
-    select *, coalesce(first_value(inside) over (partition by day, part order by start), 0) as occupancy from buckets
-), flow as (
-    select start, entered, exited, occupancy, greatest(peak, occupancy) as peak from carried
-    where start >= date_trunc(:bucket, cast(:since as timestamptz), :zone)
-      and cast(:since as timestamptz) < cast(:until as timestamptz)
-)
-"""
-_FLOW = text(_BUCKETS + "select coalesce(json_agg(row_to_json(flow) order by start), '[]')::text from flow")
-_PROFILE = text(
-    _BUCKETS
-    + """
-select coalesce(json_agg(row_to_json(profile) order by weekday, hour), '[]')::text
-from (select extract(isodow from start at time zone :zone)::integer as weekday,
-             extract(hour from start at time zone :zone)::integer as hour, count(*) as hours,
-             round(avg(entered), 3) as entered_mean,
-             percentile_cont(array[0.25, 0.5, 0.75]) within group (order by entered) as entered_quartiles,
-             round(avg(exited), 3) as exited_mean,
-             percentile_cont(array[0.25, 0.5, 0.75]) within group (order by exited) as exited_quartiles,
-             round(avg(occupancy), 3) as occupancy_mean,
-             percentile_cont(array[0.25, 0.5, 0.75]) within group (order by occupancy) as occupancy_quartiles
-      from flow group by 1, 2) as profile
-"""
-)
+class SessionStatistics(Described):
+    """One session; peak and average are people inside."""
+
+    session_id: Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+    entered: int
+    exited: int
+    inside: _Count = Field(description="Now.")
+    peak: _Count
+    average: float
+    first_movement: _Time | None = Field(description="Its minute; null if there is none.")
+    last_movement: _Time | None
+
+
+class TodayStatistics(Described):
+    """Since midnight, all sessions."""
+
+    entered: int
+    exited: int
+    peak: _Count
+
+
+class NowStatistics(Described):
+    """At this moment, all sessions that are active."""
+
+    inside: _Count
+    active_sessions: _Count
+    open_alerts: _Count
+
+
+class TodayAndNow(Described):
+    """What a dashboard shows first."""
+
+    today: TodayStatistics
+    now: NowStatistics
+
+
+class FlowBucket(Described):
+    """One bucket of time."""
+
+    start: _Time
+    entered: int
+    exited: int
+    occupancy: _Count = Field(description="Inside at the end of the bucket.")
+    peak: _Count
+
+
+class Flow(RootModel[list[FlowBucket]]):
+    """The buckets in order."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class ProfileHour(Described):
+    """One hour of a typical week."""
+
+    weekday: int = Field(ge=1, le=7, description="1 is Monday.")
+    hour: int = Field(ge=0, le=23)
+    hours: int = Field(ge=1, description="So many such hours are in the range.")
+    entered_mean: float
+    entered_quartiles: _Quartiles
+    exited_mean: float
+    exited_quartiles: _Quartiles
+    occupancy_mean: float
+    occupancy_quartiles: _Quartiles
+
+
+class Profile(RootModel[list[ProfileHour]]):
+    """The hours in order; those that the range does not have are left out."""
+
+    model_config = ConfigDict(defer_build=True)
 
 
 @api.get(
     "/sessions/<id>/statistics",
     summary="A session in numbers",
-    responses={200: SessionFigures, 404: problem_response()},
+    responses={200: SessionStatistics, 404: problem_response()},
 )
 @reads(path=ById, query=ZoneQuery)
 def session_statistics(path: ById, query: ZoneQuery) -> Response:
     """Inside, peak and average are people; the average is over time, from the first movement to the last."""
     read_row(SESSIONS, path.id)
-    return _answer(_SESSION, session=path.id, zone=query.tz)
+    return _answer(SESSION_STATISTICS, session=path.id, zone=query.tz)
 
 
 @api.get("/stats", summary="Today and now, of all sessions", responses={200: TodayAndNow, 304: None})
@@ -209,7 +189,7 @@ def flow(query: FlowQuery) -> Response:
     if until - since > MAX_BUCKETS * _STEPS[query.bucket]:
         wrong = FieldError(field="from", message=f"is more than {MAX_BUCKETS} buckets before to")
         raise refused(409, [wrong])
-    return _answer(_FLOW, since=since, until=until, session=query.session_id, zone=query.tz, bucket=query.bucket)
+    return _answer(FLOW, since=since, until=until, session=query.session_id, zone=query.tz, bucket=query.bucket)
 
 
 @api.get(
@@ -223,7 +203,7 @@ def profile(query: ProfileQuery) -> Response:
     since, until = _range(query, _PROFILE_SHOWN)
     if until - since > MAX_BUCKETS * _STEPS["hour"]:
         raise refused(409, [FieldError(field="from", message=f"is more than {MAX_BUCKETS} hours before to")])
-    return _answer(_PROFILE, since=since, until=until, session=query.session_id, zone=query.tz, bucket="hour")
+    return _answer(PROFILE, since=since, until=until, session=query.session_id, zone=query.tz, bucket="hour")
 
 
 def _range(query: ProfileQuery, shown: timedelta) -> tuple[datetime, datetime]:

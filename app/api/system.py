@@ -9,15 +9,13 @@ import os
 import time
 from typing import Any
 
-from flask import Response, current_app, jsonify
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
+from flask import Response, jsonify
 
-from app.api.requests import reads
-from app.hub import Hub
-from app.listener import Listener
+from app.api.current import current_feed
+from app.rest.document import Endpoints
+from app.rest.validation import reads
 
-api = APIBlueprint("system", __name__, url_prefix="/api", abp_tags=[Tag(name="health", description="Is it well?")])
+api = Endpoints("system", "/api", tag="health", about="Does it work?")
 
 _STARTED_AT = time.time()
 _ANSWER: dict[str, Any] = {
@@ -43,9 +41,9 @@ _ANSWER: dict[str, Any] = {
 @api.get("/system", summary="Counters of the worker that answers", responses={200: _ANSWER})
 @reads()
 def system() -> Response:
-    hub: Hub = current_app.extensions["hub"]
-    listener: Listener = current_app.extensions["listener"]
-    counts = hub.counts
+    feed = current_feed()
+    hub, listener, counts = feed.hub, feed.listener, feed.hub.counts
+    cursor = None if listener.cursor is None else str(listener.cursor)
     return jsonify(
         worker=os.getpid(),
         started_at=_STARTED_AT,
@@ -60,7 +58,7 @@ def system() -> Response:
         reconnects=listener.counts["reconnects"],
         unannounced=listener.counts["unannounced"],
         errors=listener.counts["errors"] + listener.counts["failures"],
-        listener={"state": listener.state, "cursor": listener.cursor, "since": listener.since},
+        listener={"state": listener.state, "cursor": cursor, "since": listener.since},
         ring={"frames": len(hub.ring), "bytes": hub.ring.bytes},
         commit_to_publish_ms=_percentiles(sorted(listener.delays_ms)),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.api.crud import blueprint
-from app.api.resource import Resource
-from app.models import Threshold
+from app.postgres.tables import Threshold
+from app.rest.endpoints import resource_endpoints
+from app.rest.resource import Resource
 
 THRESHOLDS = Resource(
     name="thresholds",
@@ -15,4 +15,4 @@ THRESHOLDS = Resource(
     filters={"session_id": "session_id", "active": "is_active"},
     search=("threshold_name",),
 )
-api = blueprint(THRESHOLDS)
+api = resource_endpoints(THRESHOLDS)

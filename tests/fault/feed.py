@@ -20,8 +20,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
 
-from app.migrate import migrate
-from app.postgres import Server
+from app.postgres.embedded import Server
+from app.postgres.migrate import migrate
 from tests.fault.proxy import Proxy
 from tests.serving import Gunicorn
 from tests.waiting import until

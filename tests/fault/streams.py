@@ -386,7 +386,7 @@ class Client:
         message = json.loads(frame[6:])
         kind = message["type"]
         if kind == "connection":
-            assert cursor == message["data"]["cursor"]
+            assert str(cursor) == message["data"]["cursor"]
             self._take_connection(cursor, message["data"])
             return
         self._crowd.counts[f"{kind} frames"] += 1
@@ -557,7 +557,7 @@ def read_snapshot(port: int, topic: str, wanted: Wanted) -> tuple[int, list[dict
             if response.status != 200:
                 raise Violation(f"REST said {response.status}: {body[:500]!r}")
             page = json.loads(body)
-            cursor = page["cursor"] if cursor is None else cursor
+            cursor = int(page["cursor"]) if cursor is None else cursor
             rows |= {row["id"]: row for row in page["items"]}
             token = page["next"]
     assert cursor is not None

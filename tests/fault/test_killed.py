@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from app.database import connect
-from app.postgres import Server
+from app.postgres.connections import connect
+from app.postgres.embedded import Server
 from tests.serving import status
 from tests.waiting import until
 

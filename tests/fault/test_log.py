@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import psycopg2
 
-from app.changes import TOPICS
+from app.feed.change import TOPICS
 from tests.event_stream import open_stream, wait_until_ready
 from tests.fault.feed import execute
 

@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from app.bookkeeper import Bookkeeper
-from app.database import connect
+from app.feed.counts import Counts
+from app.postgres.connections import connect
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def keep(database_url):
     """Let the bookkeeper do its work once."""
 
     def work():
-        keeper = Bookkeeper(lambda: connect(database_url, application_name="keeper"), silence_seconds=3600)
+        keeper = Counts(lambda: connect(database_url, application_name="keeper"), silence_seconds=3600)
         with closing(connect(database_url, application_name="keeper")) as connection:
-            keeper.work(connection)
+            keeper.update(connection)
 
     return work
 

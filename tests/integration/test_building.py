@@ -16,10 +16,10 @@ from statistics import fmean, quantiles
 
 import pytest
 
-from app.bookkeeper import Bookkeeper
-from app.database import connect
-from app.replay import Replay, read_counts
-from app.stopping import stop_on_signals
+from app.cli.replay import Replay, read_counts
+from app.cli.stopping import stop_on_signals
+from app.feed.counts import Counts
+from app.postgres.connections import connect
 
 _FIRST = datetime(2005, 7, 24)
 _HOUR = timedelta(hours=1)
@@ -94,10 +94,10 @@ def test_fifteen_weeks_of_a_door_are_what_plain_python_counts(client, database_u
 
     before = flow()
     assert before[: len(hours)] == hours
-    keeper = Bookkeeper(lambda: connect(database_url, application_name="keeper"), silence_seconds=3600)
+    keeper = Counts(lambda: connect(database_url, application_name="keeper"), silence_seconds=3600)
     with closing(connect(database_url, application_name="keeper")) as connection:
-        while keeper.counts["folded"] < 2 * len(hours):
-            keeper.work(connection)
+        while keeper.totals["folded"] < 2 * len(hours):
+            keeper.update(connection)
     assert flow() == before
     until = _FIRST + timedelta(weeks=15)
     profile = client.get(f"/api/analytics/profile?from={_FIRST}Z&to={until}Z".replace(" ", "T")).json

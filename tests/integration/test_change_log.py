@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 from psycopg2.extras import execute_values
 
-from app.database import connect
+from app.postgres.connections import connect
 
 CHANNELS = ["session_changes", "movement_changes", "alert_changes", "metrics_changes"]
 

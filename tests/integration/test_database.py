@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from app.config import CHECKOUT
-from app.database import connect, sqlalchemy_url
+from app.postgres.connections import connect, sqlalchemy_url
 
 # Connects to argv[1] in one greenlet, counts in another, and prints what came of both.
 _AMONG_GREENLETS = """
@@ -17,7 +17,7 @@ monkey.patch_all()
 import sys
 import gevent
 import psycopg2
-from app.database import connect, use_gevent
+from app.postgres.connections import connect, use_gevent
 
 use_gevent()
 ticks = 0

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from app.api.ingest import MAX_ROWS
+from app.rest.ingest import MAX_ROWS
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 

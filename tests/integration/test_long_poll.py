@@ -6,6 +6,8 @@ import json
 import threading
 import urllib.request
 
+import pytest
+
 from tests.waiting import until
 
 
@@ -48,9 +50,10 @@ def test_pages_hold_every_change_once_and_a_waiting_client_gets_the_next_one(gun
     assert until(lambda: streams(server) == 0, what="the place given back")
 
 
-def test_a_cursor_from_the_future_is_told_to_start_anew(gunicorn):
+@pytest.mark.parametrize("cursor", ["4711", "nonsense", "-5", "9" * 30, "4711,4713"])
+def test_a_cursor_that_means_nothing_here_gets_reset(gunicorn, cursor):
     server = gunicorn()
-    answer = get(server, "/api/changes?after=4711&wait=25")
+    answer = get(server, f"/api/changes?after={cursor}&wait=25")
     assert answer["reset"]
     assert get(server, f"/api/changes?after={answer['cursor']}") == {
         "items": [],

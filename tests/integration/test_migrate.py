@@ -4,8 +4,9 @@ import threading
 import psycopg2
 import pytest
 
-from app.database import connect
-from app.migrate import FOLDER, MigrationError, migrate
+from app.postgres.connections import connect
+from app.postgres.migrate import FOLDER, MigrationError, migrate
+from app.postgres.schema import FILE, schema_of
 
 
 @pytest.fixture
@@ -75,3 +76,7 @@ def test_runners_at_the_same_time_apply_each_file_once(database_url, folder):
 def test_an_unreachable_database_is_an_operational_error():
     with pytest.raises(psycopg2.OperationalError):
         migrate("postgresql://127.0.0.1:1/nowhere")
+
+
+def test_the_schema_for_readers_is_what_the_migrations_make(admin_url):
+    assert schema_of(admin_url) == FILE.read_text(), "run ./run flask schema and commit sql/schema.sql"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import create_engine, inspect
 
-from app.database import sqlalchemy_url
-from app.models import db
+from app.postgres.connections import sqlalchemy_url
+from app.postgres.tables import db
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from app.config import CHECKOUT
-from app.database import connect
+from app.postgres.connections import connect
 from tests.serving import environment, status
 from tests.waiting import until
 

@@ -12,8 +12,8 @@ import psycopg2
 import pytest
 
 from app.config import CHECKOUT
-from app.database import connect
-from app.postgres import PostgresError, Server
+from app.postgres.connections import connect
+from app.postgres.embedded import PostgresError, Server
 from tests.waiting import until
 
 
@@ -92,7 +92,7 @@ def test_a_server_whose_starter_was_killed_is_adopted(server):
     script = f"""
 import os, signal
 from pathlib import Path
-from app.postgres import Server
+from app.postgres.embedded import Server
 Server(Path({str(server.data_dir)!r})).start()
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.bookkeeper import Bookkeeper
-from app.database import connect
+from app.feed.counts import Counts
+from app.postgres.connections import connect
 
 hypothesis = pytest.importorskip("hypothesis", reason="requirements-dev.txt brings it")
 from hypothesis import HealthCheck, given, settings  # noqa: E402
@@ -79,7 +79,7 @@ def crowds(minutes):
 
 
 def fold(sql):
-    Bookkeeper(lambda: None, silence_seconds=3600).work(sql.connection)
+    Counts(lambda: None, silence_seconds=3600).update(sql.connection)
 
 
 @PROPERTY

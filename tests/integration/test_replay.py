@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from app.config import CHECKOUT
-from app.database import connect
+from app.postgres.connections import connect
 
 _COUNTS = """\
 7,07/24/05,12:30:00,4

@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
+from app.cli.simulate import Camera
 from app.config import CHECKOUT
-from app.database import connect
-from app.simulate import Camera
+from app.postgres.connections import connect
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from app.config import CHECKOUT
-from app.database import connect
+from app.postgres.connections import connect
 from tests.serving import environment, status
 from tests.waiting import until
 
@@ -137,6 +137,8 @@ def test_commands_use_the_embedded_server_that_runs_and_leave_it(embedded, data_
 
 
 def test_the_arbiter_imports_nothing_that_gevent_patches():
-    script = "import sys, app.serving; print(sorted({'flask', 'gevent', 'sqlalchemy', 'app.hub'} & set(sys.modules)))"
+    script = (
+        "import sys, app.arbiter; print(sorted({'flask', 'gevent', 'sqlalchemy', 'app.feed.hub'} & set(sys.modules)))"
+    )
     result = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from app.bookkeeper import Bookkeeper
-from app.database import connect
+from app.feed.counts import Counts
+from app.postgres.connections import connect
 
 DAY = "2026-03-29"  # in Berlin the clocks go forward at 01:00 UTC
 
@@ -28,10 +28,10 @@ def fold(database_url):
     """Let the bookkeeper do its work once."""
 
     def work(silence_seconds=3600.0):
-        keeper = Bookkeeper(lambda: connect(database_url, application_name="keeper"), silence_seconds=silence_seconds)
+        keeper = Counts(lambda: connect(database_url, application_name="keeper"), silence_seconds=silence_seconds)
         with closing(connect(database_url, application_name="keeper")) as connection:
-            keeper.work(connection)
-        return keeper.counts
+            keeper.update(connection)
+        return keeper.totals
 
     return work
 

@@ -105,7 +105,7 @@ def test_head_answers_without_a_body_and_takes_no_stream(server):
 def test_a_stream_tells_first_where_it_stands_and_how_long_to_wait(server, sql):
     new_session(sql)
     with open_stream(server.url, "/api/sse?topics=alerts,sessions") as stream:
-        assert stream.place == {"topics": ["alerts", "sessions"], "cursor": stream.last_event_id, "status": "live"}
+        assert stream.place == {"topics": ["alerts", "sessions"], "cursor": str(stream.last_event_id), "status": "live"}
         assert 2000 <= stream.retry_ms <= 4000
 
 
@@ -136,7 +136,7 @@ def test_the_header_goes_before_the_parameter(server, sql):
     new_movements(sql, new_session(sql), 5)
     ids = log_ids(sql)
     with open_stream(server.url, f"/api/sse?last_event_id={ids[0]}", ids[3]) as stream:
-        assert stream.place["cursor"] == ids[3]
+        assert stream.place["cursor"] == str(ids[3])
 
 
 def test_a_client_resumes_beyond_the_ring_from_the_log(gunicorn, sql):
@@ -237,7 +237,7 @@ def test_a_snapshot_and_the_stream_from_its_cursor_meet_exactly(server, sql):
     session = new_session(sql)
     new_movements(sql, session, 3)
     response, page = get(f"{server.url}/api/movements")
-    assert response.headers["Last-Event-ID"] == str(page["cursor"])
+    assert response.headers["Last-Event-ID"] == page["cursor"]
     new_movements(sql, session, 2)
     with open_stream(server.url, "/api/sse/movements", page["cursor"]) as stream:
         tail = {payload["data"]["id"] for payload in stream.changes(2)}
@@ -332,7 +332,7 @@ def test_a_restored_database_begins_its_log_anew_beyond_all_old_cursors(gunicorn
     with open_stream(server.url, "/api/sse", old) as stream:
         assert stream.place["status"] == "reset"
         assert stream.last_event_id > old + 1_000_000_000
-    assert server.log.count("begins anew") == 1
+    assert server.log.count("restarts") == 1
 
 
 def test_streams_that_are_open_while_the_log_begins_anew_hear_reset(gunicorn, sql, database_url):

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from app.changes import TOPICS
 from app.config import CHECKOUT
+from app.feed.change import TOPICS
 
 _READER = (CHECKOUT / "app" / "config.py").read_text()
 SETTINGS = sorted(set(re.findall(r'"((?:[A-Z]+_)*[A-Z]+)"', _READER)) - {"MB", "GB"})

@@ -4,10 +4,10 @@ import gevent
 import gevent.socket
 import pytest
 
-from app.changes import Filter
-from app.hub import Full, Hub
-from app.outlet import Outlet
-from app.subscription import Subscription
+from app.feed.change import Filter
+from app.feed.client_socket import ClientSocket
+from app.feed.hub import Full, Hub
+from app.feed.subscription import Subscription
 from tests.making import change
 
 SESSIONS = Filter(frozenset(["sessions"]))
@@ -131,7 +131,7 @@ def test_a_log_that_begins_anew_voids_what_was_queued():
     subscription = join(hub)
     hub.publish([change(1)])
     hub.start_at(500)
-    assert (subscription.queue, subscription.is_live, hub.generation, hub.settled) == ([], False, 2, 500)
+    assert (subscription.queue, subscription.is_live, hub.generation, hub.handed_out) == ([], False, 2, 500)
 
 
 @pytest.fixture
@@ -146,20 +146,20 @@ def pair():
 @pytest.fixture
 def resting(pair):
     """A function that joins a client with a socket to a hub, at rest; ``woken`` tells how often it was woken."""
-    outlets = []
+    clients = []
 
     def make(hub, **settings):
         subscription = join(hub, **settings)
-        subscription.outlet = Outlet(
+        subscription.client = ClientSocket(
             pair[0], is_chunked=subscription.is_chunked, stuck_seconds=5, on_gone=subscription.leave
         )
-        outlets.append(subscription.outlet)
+        clients.append(subscription.client)
         woken = []
-        subscription.rest(lambda: woken.append(True), subscription.outlet.send)
+        subscription.rest(lambda: woken.append(True), subscription.client.send)
         return subscription, woken
 
     yield make
-    for outlet in outlets:
+    for outlet in clients:
         outlet.close()
 
 
@@ -194,9 +194,9 @@ def test_after_a_short_write_everything_takes_the_queue(resting):
     subscription, woken = resting(hub)
     for cursor in range(1, 1000):
         hub.publish([change(cursor, data={"id": "x" * 5_000})])
-        if subscription.outlet.unsent:
+        if subscription.client.unsent:
             break
-    assert subscription.outlet.unsent
+    assert subscription.client.unsent
     assert (subscription.send, woken) == (None, [True])
     hub.publish([change(cursor + 1)])
     assert queued(subscription) == [cursor + 1]
@@ -210,7 +210,7 @@ def test_what_the_socket_did_not_take_is_kept(resting, took):
     one = change(1)
     subscription.send = lambda data: took
     hub.publish([one])
-    assert (subscription.outlet.unsent, subscription.cursor, woken) == (one.frame[took:], 1, [True])
+    assert (subscription.client.unsent, subscription.cursor, woken) == (one.frame[took:], 1, [True])
 
 
 def test_a_socket_that_would_block_keeps_the_whole_frame(resting):
@@ -223,7 +223,7 @@ def test_a_socket_that_would_block_keeps_the_whole_frame(resting):
 
     subscription.send = full
     hub.publish([one])
-    assert (subscription.outlet.unsent, subscription.gone, woken) == (one.frame, None, [True])
+    assert (subscription.client.unsent, subscription.gone, woken) == (one.frame, None, [True])
 
 
 def test_a_client_whose_socket_fails_leaves_and_disturbs_nobody(pair, resting):
@@ -241,7 +241,7 @@ def test_who_rests_without_being_live_is_not_written_to(resting):
     hub = new_hub()
     subscription, _ = resting(hub)
     subscription.is_live = False
-    subscription.rest(lambda: None, subscription.outlet.send)
+    subscription.rest(lambda: None, subscription.client.send)
     assert subscription.send is None
 
 
@@ -280,12 +280,12 @@ def test_a_large_fan_out_lets_the_loop_run_and_stays_in_order():
     hub = new_hub(max_streams=2000, max_streams_per_address=2000)
     crowd = [join(hub) for _ in range(1000)]
     settled_between = []
-    observer = gevent.spawn(lambda: settled_between.append((hub.cursor, hub.settled)))
+    observer = gevent.spawn(lambda: settled_between.append((hub.cursor, hub.handed_out)))
     hub.publish([change(1)])
     observer.join()
     hub.publish([change(2)])
     assert settled_between == [(1, 0)]  # the cursor runs ahead while the fan-out is under way
-    assert hub.settled == 2
+    assert hub.handed_out == 2
     assert {tuple(queued(each)) for each in crowd} == {(1, 2)}
 
 

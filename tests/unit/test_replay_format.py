@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.replay import MalformedFileError, read_counts
+from app.cli.replay import MalformedFileError, read_counts
 
 
 def _read(tmp_path, text):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.changes import Filter
-from app.ring import Ring
+from app.feed.change import Filter
+from app.feed.ring import Ring
 from tests.making import change
 
 SESSIONS = Filter(frozenset(["sessions"]))

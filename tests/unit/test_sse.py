@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from app import sse
+from app.feed import sse
 
 
 def test_a_change_goes_out_as_id_and_one_data_line():
@@ -19,7 +19,7 @@ def test_a_connection_frame_tells_topics_cursor_and_status():
     assert (head, rest) == ("id: 7", ["", ""])
     assert json.loads(data.removeprefix("data: ")) == {
         "type": "connection",
-        "data": {"topics": ["alerts", "sessions"], "cursor": 7, "status": "resumed"},
+        "data": {"topics": ["alerts", "sessions"], "cursor": "7", "status": "resumed"},
         "timestamp": "1970-01-01T00:00:00.000Z",
     }
 

@@ -1,0 +1,13 @@
+"""The feed of the app that serves the current request."""
+
+from __future__ import annotations
+
+from flask import current_app
+
+from app.feed.feed import Feed
+
+
+def current_feed() -> Feed:
+    """The feed that ``create_app`` put together for this app."""
+    feed: Feed = current_app.extensions["feed"]
+    return feed

@@ -1,0 +1,143 @@
+"""What gunicorn's arbiter does besides watching workers: settings, database, migrations, and a word to the person.
+
+Invariant: a mistake that waiting cannot cure (a wrong value, a port in use, a refused login, data of another version)
+ends the start with a sentence and a status other than 0; a database that does not answer yet does not. Imported by
+``gunicorn.conf.py``, which is run again on HUP: state lives here. Imports nothing that gevent would have to patch.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import logging
+import os
+import re
+import socket
+import threading
+from collections.abc import Mapping
+from typing import NoReturn
+
+import psycopg2
+from psycopg2.extensions import parse_dsn
+
+from app.config import Config, ConfigError
+from app.postgres.embedded import PostgresError, Server, database_url
+from app.postgres.migrate import MigrationError, migrate
+
+log = logging.getLogger(__name__)
+_MIGRATE_LATER = "migrate-later"
+_server: Server | None = None
+_stopping = threading.Event()
+
+
+def read_config(environ: Mapping[str, str]) -> Config:
+    """Read the settings, or end with what is wrong with them."""
+    try:
+        return Config.from_environ(environ)
+    except ConfigError as error:
+        _give_up(str(error))
+
+
+def start(config: Config, addresses: list[tuple[str, int] | str]) -> None:
+    """Check that ``addresses`` are free to listen on, start the embedded server if it is wanted, and migrate."""
+    global _server
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    for address in addresses:
+        _check_free(address)
+    atexit.register(_stop_in, os.getpid())  # also where gunicorn gives up before its own end
+    try:
+        if config.database_url is None:
+            _server = Server(config.data_dir)
+            _server.start()
+            migrate(_server.url())
+            _server.watch()
+        else:
+            _migrate_or_wait(config.database_url)
+    except (PostgresError, MigrationError, psycopg2.Error) as error:
+        stop()
+        _give_up(str(error).strip())
+
+
+def reload(config: Config) -> None:
+    """Apply the migrations of a newer program, on HUP. Its workers start all the same."""
+    try:
+        _migrate_or_wait(database_url(config))
+    except (MigrationError, psycopg2.Error) as error:
+        log.error("The migrations were not applied: %s", str(error).strip())
+
+
+def stop() -> None:
+    """Let go of the embedded server. May be called twice."""
+    _stopping.set()
+    if _server:
+        _server.stop()
+
+
+def greet(config: Config, urls: list[str]) -> None:
+    """Say where the feed is, in three lines."""
+    if config.database_url is None:
+        database = f"embedded PostgreSQL in {config.data_dir}"
+    else:
+        parts = parse_dsn(config.database_url)
+        database = f"PostgreSQL at {parts.get('host', 'its socket')}, database {parts.get('dbname', parts.get('user'))}"
+    print(
+        f"People counting feed: {' '.join(urls)}", f"Database: {database}", "Stop it with Ctrl-C.", sep="\n", flush=True
+    )
+
+
+def _migrate_or_wait(url: str) -> None:
+    """Migrate now; if the database does not answer yet, as soon as it does."""
+    try:
+        migrate(url)
+    except psycopg2.OperationalError as error:
+        if _refuses(error):
+            raise
+        log.error("The database does not answer yet, and we go on trying: %s", str(error).strip())
+        if not any(thread.name == _MIGRATE_LATER for thread in threading.enumerate()):  # from the HUP before
+            threading.Thread(target=_migrate_later, args=(url,), name=_MIGRATE_LATER, daemon=True).start()
+
+
+def _migrate_later(url: str) -> None:
+    while not _stopping.wait(1.0):
+        try:
+            migrate(url)
+        except psycopg2.OperationalError:
+            continue  # told once; the Listener tells more
+        except (MigrationError, psycopg2.Error):
+            log.exception("The database answers, but the migrations were not applied.")
+            continue
+        log.warning("The database answers.")
+        return
+
+
+def _refuses(error: psycopg2.OperationalError) -> bool:
+    """Whether the server, or the name service, has said no, rather than nothing."""
+    text = str(error)
+    if re.search("starting up|shutting down|recovery|not yet accepting|too many|Temporary failure", text):
+        return False
+    return "FATAL" in text or "could not translate host name" in text
+
+
+def _check_free(address: tuple[str, int] | str) -> None:
+    if isinstance(address, str):  # a Unix socket, by -b on the command line
+        return
+    host, port = address
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+            probe.listen()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            _give_up(f"Port {port} of {host} is in use: stop the program that has it, or set PORT to another one.")
+        _give_up(f"Cannot listen on {host}, port {port}: {error.strerror or error}. Set HOST and PORT.")
+
+
+def _stop_in(pid: int) -> None:
+    if os.getpid() == pid:  # workers inherit the call
+        stop()
+
+
+def _give_up(message: str) -> NoReturn:
+    raise SystemExit(f"Cannot start: {message}")

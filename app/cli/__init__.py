@@ -1,0 +1,42 @@
+"""The commands of ``flask``: which there are, and where each one is.
+
+Invariant: a command's module is imported when the command is used or its help is shown, so each starts quickly.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+_COMMANDS = {
+    "database-url": "app.cli.database:url_command",
+    "doctor": "app.cli.doctor:command",
+    "migrate": "app.cli.database:migrate_command",
+    "prune": "app.cli.prune:command",
+    "psql": "app.cli.psql:command",
+    "replay": "app.cli.replay:command",
+    "schema": "app.cli.schema:command",
+    "simulate": "app.cli.simulate:command",
+    "stats": "app.cli.stats:command",
+    "tail": "app.cli.tail:command",
+}
+
+
+class _Commands(AppGroup):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+def register(app: Flask) -> None:
+    """Give the app its commands."""
+    app.cli = _Commands(app.name)

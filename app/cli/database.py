@@ -1,0 +1,52 @@
+"""The database as commands use it, and the commands about the database itself.
+
+Invariant: a command works whether the feed runs or not: it uses the embedded server that runs, or starts it for as
+long as needed, and finds the schema in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import psycopg2
+from flask import current_app
+
+from app.config import Config
+from app.feed.feed import Feed
+from app.postgres import embedded
+from app.postgres.migrate import MigrationError, migrate
+
+
+def current_config() -> Config:
+    """The settings of the app that the command belongs to."""
+    feed: Feed = current_app.extensions["feed"]
+    return feed.config
+
+
+@contextmanager
+def database(*, migrated: bool = True) -> Iterator[str]:
+    """The URL of the database, which runs for the block. Any obstacle becomes a sentence and status 1."""
+    try:
+        with embedded.running(current_config()) as url:
+            if migrated:
+                migrate(url)
+            yield url
+    except (embedded.PostgresError, MigrationError, psycopg2.OperationalError) as error:
+        raise click.ClickException(str(error).strip()) from error
+
+
+@click.command("database-url")
+def url_command() -> None:
+    """Print the URL of the database, for psql and other programs."""
+    with database(migrated=False) as url:
+        click.echo(url)
+
+
+@click.command("migrate")
+def migrate_command() -> None:
+    """Apply the files of sql/ that the database does not have yet."""
+    with database(migrated=False) as url:
+        applied = migrate(url)
+        click.echo("\n".join(f"Applied {name}." for name in applied) or "Nothing to apply.")

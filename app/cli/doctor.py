@@ -1,0 +1,256 @@
+"""flask doctor: looks at everything that the feed lives on, and says what to do about each finding.
+
+Invariant: it changes nothing; every check answers with findings, also where it cannot look, and one failing check does
+not keep the others from being made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import select
+import shutil
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import click
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+from app.cli.database import current_config, database
+from app.config import Config
+from app.postgres.connections import connect
+
+_TRIGGERS = {
+    "session_change_trigger",
+    "movement_change_trigger",
+    "alert_change_trigger",
+    "metrics_change_trigger",
+    "session_truncate",
+    "movement_truncate",
+    "alert_truncate",
+    "metrics_truncate",
+    "metric_alerts",
+    "alert_logs_keep_resolved_at",
+    "threshold_delete",
+    "threshold_change",
+}
+_TABLES = ("sessions", "people_movements", "realtime_metrics", "alert_thresholds", "alert_logs")
+_SKEW_SECONDS = 1.0
+_FREE_BYTES = 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was seen; ``advice`` says what to do where it is not well."""
+
+    what: str
+    seen: str
+    advice: str = ""
+
+
+def check_versions(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """PostgreSQL 14 to 18, and what runs here."""
+    server = connection.server_version
+    advice = "" if 140_000 <= server < 190_000 else "Use PostgreSQL 14 to 18: others were not tried."
+    yield Finding("PostgreSQL", f"{server // 10_000}.{server % 10_000}", advice)
+    names = ("gunicorn", "gevent", "psycopg2-binary", "Flask")
+    yield Finding("versions", f"Python {platform.python_version()}, " + ", ".join(f"{n} {version(n)}" for n in names))
+
+
+def check_durability(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """A commit that is announced should be on disk."""
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        value = _ask(connection, "select current_setting(%s)", name)
+        advice = f"Set {name} = on: a crash loses changes that clients have seen." if value == "off" else ""
+        yield Finding(name, value, advice)
+
+
+def check_triggers(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """All there, and none of them switched off."""
+    rows = _rows(connection, "select tgname, tgenabled from pg_trigger where not tgisinternal")
+    enabled = {name for name, state in rows if state in ("O", "A")}
+    missing = sorted(_TRIGGERS - enabled)
+    advice = (
+        f"Missing or switched off: {', '.join(missing)}. ALTER TABLE … ENABLE TRIGGER, or restore sql/."
+        if missing
+        else ""
+    )
+    yield Finding("triggers", f"{len(_TRIGGERS) - len(missing)} of {len(_TRIGGERS)} enabled", advice)
+    replica = _ask(connection, "select current_setting('session_replication_role')")
+    if replica == "replica":
+        yield Finding("session_replication_role", replica, "Set it to origin: as replica no trigger runs.")
+
+
+def check_log(connection: Connection, config: Config) -> Iterator[Finding]:
+    """Its size and age against what is to be kept."""
+    [(oldest, size)] = _rows(
+        connection,
+        "select extract(epoch from clock_timestamp() - (select recorded_at from change_log order by id limit 1)),"
+        " pg_total_relation_size('change_log')",
+    )
+    hours = float(oldest or 0) / 3600
+    late = hours > config.retention_hours * 1.5 + 1 or size > config.retention_bytes * 1.5
+    advice = "It is not pruned: is a worker running? `flask prune` does it by hand." if late else ""
+    yield Finding("change log", f"{size / 1e6:.0f} MB, oldest change {hours:.1f} h ago", advice)
+
+
+def check_notify(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """A round trip, and room in the queue."""
+    usage = float(_ask(connection, "select pg_notification_queue_usage()"))
+    advice = (
+        "Some session LISTENs and sits in a transaction: find it in pg_stat_activity (idle in transaction), end it."
+        if usage > 0.25
+        else ""
+    )
+    yield Finding("notification queue", f"{usage:.0%} full", advice)
+    with connection.cursor() as cursor:
+        cursor.execute("listen feed_doctor")
+        began = time.monotonic()
+        cursor.execute("notify feed_doctor")
+    while not connection.notifies and time.monotonic() - began < 5:
+        select.select([connection], [], [], 0.2)
+        connection.poll()
+    heard = bool(connection.notifies)
+    took = (time.monotonic() - began) * 1000
+    advice = "" if heard else "LISTEN does not work on this connection: connect directly, not by way of a pooler."
+    yield Finding("NOTIFY round trip", f"{took:.1f} ms" if heard else "nothing came back in 5 s", advice)
+
+
+def check_clock(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """The database's clock against ours."""
+    before = time.time()
+    theirs = float(_ask(connection, "select extract(epoch from clock_timestamp())"))
+    skew = theirs - (before + time.time()) / 2
+    advice = "Let NTP set both clocks: latencies and 'today' are wrong otherwise." if abs(skew) > _SKEW_SECONDS else ""
+    yield Finding("clocks", f"the database is {skew:+.3f} s from here", advice)
+
+
+def check_rights(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """Who we are, and whether that may do what the feed does."""
+    me = _ask(connection, "select current_user")
+    lacking = [
+        table
+        for table in (*_TABLES, "change_log")
+        if not _holds(connection, "select has_table_privilege(%s, 'select, insert, update, delete')", table)
+    ]
+    advice = f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(lacking)} TO {me};" if lacking else ""
+    yield Finding(
+        "rights", f"of {me}: " + (f"not on {', '.join(lacking)}" if lacking else "all that is needed"), advice
+    )
+    if _holds(connection, "select rolsuper from pg_roles where rolname = current_user"):
+        yield Finding("superuser", f"{me} is one", "Let the feed connect as a role of its own: least rights.")
+
+
+def check_space(_connection: object, config: Config) -> Iterator[Finding]:
+    """Room on the disk of the embedded server."""
+    if config.database_url:
+        yield Finding("free space", "not seen from here: the database is elsewhere")
+        return
+    folder = config.data_dir if config.data_dir.exists() else config.data_dir.parent
+    free = shutil.disk_usage(os.path.realpath(folder / "postgres")).free
+    wanted = _FREE_BYTES + config.retention_bytes
+    advice = f"The change log alone may take {config.retention_bytes / 1e9:.0f} GB: make room." if free < wanted else ""
+    yield Finding("free space", f"{free / 1e9:.1f} GB", advice)
+
+
+def check_feed(_connection: object, config: Config) -> Iterator[Finding]:
+    """The running feed, if there is one: its Listener and what it had to read without a NOTIFY."""
+    url = config.url
+    try:
+        counters = _get(f"{url}/api/system")
+        state = counters["listener"]["state"]
+    except (OSError, ValueError, KeyError) as error:
+        yield Finding(
+            "feed", f"does not answer at {url} ({error})", "Start it: ./run. Or set HOST and PORT as it has them."
+        )
+        return
+    advice = "" if state == "live" else "It cannot reach the database: see its log."
+    yield Finding("Listener", f"{state} at {url}, {counters['streams']} streams, {counters['changes']} changes", advice)
+    if counters["unannounced"]:
+        yield Finding(
+            "unannounced changes",
+            str(counters["unannounced"]),
+            "NOTIFY was missing for these, they came late: was the notification queue full?",
+        )
+
+
+CHECKS: tuple[Callable[[Connection, Config], Iterator[Finding]], ...] = (
+    check_versions,
+    check_durability,
+    check_triggers,
+    check_log,
+    check_notify,
+    check_clock,
+    check_rights,
+    check_space,
+    check_feed,
+)
+
+
+def examine(connection: Connection, config: Config) -> Iterator[Finding]:
+    """Every finding of every check."""
+    for check in CHECKS:
+        try:
+            yield from check(connection, config)
+        except (psycopg2.Error, OSError) as error:
+            yield Finding(
+                check.__name__.removeprefix("check_"), f"could not be looked at: {str(error).strip()}", "See above."
+            )
+
+
+def examine_without_database(reason: str, config: Config) -> Iterator[Finding]:
+    """What can be found out while the database is away."""
+    place = "DATABASE_URL or DB_HOST… as it should be" if config.database_url else f"{config.data_dir / 'postgres.log'}"
+    yield Finding("database", " ".join(reason.split()), f"Is it running, does it take connections? Check {place}.")
+    yield from check_space(None, config)
+    yield from check_feed(None, config)
+
+
+@click.command("doctor")
+def command() -> None:
+    """Look at everything the feed lives on. Status 1 if something needs doing."""
+    config = current_config()
+    try:
+        with database(migrated=False) as url, closing(connect(url, application_name="doctor")) as connection:
+            sick = sum(_tell(finding) for finding in examine(connection, config))
+    except click.ClickException as away:
+        sick = sum(_tell(finding) for finding in examine_without_database(away.message, config))
+    if sick:
+        raise click.ClickException(f"{sick} of these need doing.")
+    click.echo("All is well.")
+
+
+def _tell(finding: Finding) -> bool:
+    """Print the finding; whether it needs doing."""
+    mark = click.style("!", fg="red", bold=True) if finding.advice else click.style("✓", fg="green")
+    click.echo(f"{mark} {finding.what:<24} {finding.seen}")
+    if finding.advice:
+        click.echo(f"    {finding.advice}")
+    return bool(finding.advice)
+
+
+def _rows(connection: Connection, question: str, *values: object) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(question, values)
+        return cursor.fetchall()
+
+
+def _ask(connection: Connection, question: str, *values: object) -> str:
+    return str(_rows(connection, question, *values)[0][0])
+
+
+def _holds(connection: Connection, question: str, *values: object) -> bool:
+    return bool(_rows(connection, question, *values)[0][0])
+
+
+def _get(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=5) as response:
+        answer: dict[str, Any] = json.load(response)
+        return answer

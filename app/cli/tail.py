@@ -1,0 +1,160 @@
+"""flask tail: the changes of a topic as they happen, a line each, over the same stream that browsers use.
+
+Invariant: every line is a change, once and in order: it resumes after the last id whenever the feed was away, and
+says ``reset`` where changes are missing. Lines go to stdout, everything about the connection to stderr.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import click
+
+from app.cli.database import current_config
+from app.feed.change import TOPICS
+
+_SILENCE_SECONDS = 60.0  # four heartbeats as they are set by default
+_COLOURS = {"INSERT": "green", "UPDATE": "yellow", "DELETE": "red", "TEST": "cyan"}
+# What says little to somebody who watches.
+_DULL = {"id", "session_id", "created_at", "updated_at"}
+
+
+class Refused(Exception):
+    """The feed will not serve this, however often one asks."""
+
+
+class Tail:
+    """The messages of one stream, across its connections."""
+
+    def __init__(self, url: str, topic: str, session_id: str | None, after: str | None) -> None:
+        self._url = urlsplit(url)
+        self._path = f"{self._url.path}/api/sse/{topic}"
+        self._query = urlencode({"session_id": session_id} if session_id else {})
+        self._cursor = after
+        self.retry_seconds = 2.0
+
+    def connection(self) -> Iterator[dict[str, Any]]:
+        """The messages of one connection, until it ends.
+
+        Raises:
+            OSError, http.client.HTTPException: the feed is away.
+            Refused: it is there and says no; the message is its reason.
+        """
+        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self._url.netloc, timeout=_SILENCE_SECONDS)
+        try:
+            headers = {} if self._cursor is None else {"Last-Event-ID": self._cursor}
+            connection.request("GET", f"{self._path}?{self._query}", headers=headers)
+            response = connection.getresponse()
+            if response.status >= 500:
+                raise ConnectionError(f"it answers {response.status}")
+            if response.status != 200:
+                raise Refused(_reason(response))
+            yield from self._messages(response)
+        finally:
+            connection.close()
+
+    def _messages(self, lines: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
+        cursor, data = None, None
+        for raw in lines:
+            name, _, value = raw.decode().rstrip("\n").partition(": ")
+            if name == "retry":
+                self.retry_seconds = int(value) / 1000
+            elif name == "id":
+                cursor = value
+            elif name == "data":
+                data = value
+            elif not name and data is not None:
+                yield json.loads(data)
+                self._cursor = self._cursor if cursor is None else cursor
+                cursor, data = None, None
+
+
+def _reason(response: http.client.HTTPResponse) -> str:
+    body = response.read(65536)
+    try:
+        problem = json.loads(body)
+        wrong = [f"{one['field']}: {one['message']}" for one in problem.get("errors", [])]
+        return "; ".join([str(problem["detail"]), *wrong])
+    except (ValueError, KeyError, TypeError):
+        return f"it answers {response.status}"
+
+
+def line_of(change: dict[str, Any]) -> str:
+    """A change for people: when, id, what was done, and what there is to know of the row."""
+    row, old = change["data"] or {}, change["old_data"] or {}
+    if change["action"] == "UPDATE":
+        told = [f"{name}={_short(old.get(name))}→{_short(row[name])}" for name in row if row[name] != old.get(name)]
+    else:
+        told = [f"{name}={_short(value)}" for name, value in row.items() if name not in _DULL and value is not None]
+    action = click.style(f"{change['action']:<6}", fg=_COLOURS.get(change["action"]), bold=True)
+    name = click.style(str(row.get("session_id") or row.get("id") or "")[:8], dim=True)
+    return f"{change['id']:>10} {action} {name:<8} {' '.join(told)}"
+
+
+def _short(value: object) -> str:
+    text = "-" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _show(message: dict[str, Any], *, as_json: bool) -> None:
+    if message["type"] == "data":
+        change = message["data"]
+        _print(
+            json.dumps(change, ensure_ascii=False) if as_json else f"{message['timestamp'][11:23]} {line_of(change)}"
+        )
+    elif message["type"] == "error":
+        click.echo(message["message"], err=True)
+    elif message["type"] == "connection" and message["data"]["status"] == "reset":
+        click.echo("reset: changes are missing here; what follows is new.", err=True)
+
+
+def _print(line: str) -> None:
+    try:
+        click.echo(line)
+    except BrokenPipeError:  # who read us has gone, as head does; not the feed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def follow(tail: Tail, *, as_json: bool = False) -> None:
+    """Show changes until interrupted. A connection that ends is followed by another one."""
+    told = False
+    while True:
+        try:
+            for message in tail.connection():
+                told = False
+                _show(message, as_json=as_json)
+        except (OSError, http.client.HTTPException) as error:
+            if not told:
+                click.echo(f"The feed is away ({error}); trying until it is back.", err=True)
+            told = True
+        time.sleep(tail.retry_seconds * random.uniform(0.5, 1))
+
+
+@click.command("tail")
+@click.argument("topic", type=click.Choice(TOPICS))
+@click.option("--session", type=click.UUID, help="Only changes of this session.")
+@click.option("--after", metavar="CURSOR", help="Start after this cursor instead of now.")
+@click.option("--url", help="The feed; by default the one that HOST and PORT name.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON document a line.")
+def command(topic: str, session: object, after: str | None, url: str | None, as_json: bool) -> None:
+    """Show the changes of TOPIC as they happen, until Ctrl-C."""
+    reading = Tail(url or current_config().url, topic, str(session) if session else None, after)
+    # Nothing is being written, so the signals may interrupt the reading.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        follow(reading, as_json=as_json)
+    except KeyboardInterrupt:
+        return
+    except Refused as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,113 @@
+"""Change: one row's change as recorded in the log, and the Filter that selects changes.
+
+Invariant: a Change is read from its payload once and never altered; every client of this worker gets the same frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+from pydantic_core import from_json
+
+from app.feed.sse import change_frame, connection_frame
+
+Topic = Literal["sessions", "movements", "alerts", "metrics"]
+TOPICS: tuple[Topic, ...] = get_args(Topic)
+
+
+class _Source(NamedTuple):
+    """Where the changes of a topic come from: the watched table and its NOTIFY channel."""
+
+    table: str
+    channel: str
+
+
+_SOURCES: dict[Topic, _Source] = {
+    "sessions": _Source("sessions", "session_changes"),
+    "movements": _Source("people_movements", "movement_changes"),
+    "alerts": _Source("alert_logs", "alert_changes"),
+    "metrics": _Source("realtime_metrics", "metrics_changes"),
+}
+CHANNELS = tuple(source.channel for source in _SOURCES.values())
+TABLES: dict[Topic, str] = {topic: source.table for topic, source in _SOURCES.items()}
+_TOPIC_OF_TABLE = {source.table: topic for topic, source in _SOURCES.items()}
+
+# Changes of a whole table concern every subscriber of its topic. After the first two, subscribers need a new snapshot.
+_RESETS = ("TRUNCATE", "RESET")
+TABLE_WIDE = (*_RESETS, "TEST")
+
+
+class Change(NamedTuple):
+    """One row's INSERT, UPDATE or DELETE (or a table's TRUNCATE, RESET or TEST) as recorded in the log.
+
+    ``session_ids`` and ``resolved`` hold the values of both the new and the old row, since a filter matches
+    if either does. ``frame`` is what every client of this worker gets, encoded once.
+    """
+
+    id: int
+    topic: Topic
+    action: str
+    session_ids: tuple[str, ...]
+    resolved: tuple[bool, ...]
+    timestamp: float
+    frame: bytes
+
+    @property
+    def is_table_wide(self) -> bool:
+        """Whether it concerns every subscriber of its topic, whatever else the filter says."""
+        return self.action in TABLE_WIDE
+
+    @classmethod
+    def from_payload(cls, payload: str) -> Change | None:
+        """Parse a payload as NOTIFY or the log carries it; None if it is a reference to the log.
+
+        Raises:
+            ValueError: it is neither; another program notified on our channel.
+        """
+        try:
+            body = from_json(payload)
+            if "data" not in body:
+                int(body["id"])
+                return None
+            return cls._from_body(body, payload)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"not the payload of a change: {payload[:200]!r}") from error
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], payload: str) -> Change:
+        change_id, action, timestamp = int(body["id"]), str(body["action"]), float(body["timestamp"])
+        topic = _TOPIC_OF_TABLE[body["table"]]
+        rows = [row for row in (body["data"], body["old_data"]) if row]
+        column = "id" if topic == "sessions" else "session_id"
+        sessions = [row[column] for row in rows if row.get(column)]
+        return cls(
+            change_id,
+            topic,
+            action,
+            tuple(dict.fromkeys(sessions) if len(sessions) > 1 else sessions),
+            tuple([row["is_resolved"] for row in rows]) if topic == "alerts" and action not in TABLE_WIDE else (),
+            timestamp,
+            connection_frame([topic], change_id, "reset", timestamp)
+            if action in _RESETS
+            else change_frame(change_id, payload, timestamp),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a subscriber asks for. ``session_id`` and ``resolved`` are None for all."""
+
+    topics: frozenset[Topic]
+    session_id: str | None = None
+    resolved: bool | None = None
+
+    def matches(self, change: Change) -> bool:
+        """Whether the new or the old row matches, or the whole table is concerned."""
+        if change.topic not in self.topics:
+            return False
+        if change.is_table_wide:
+            return True
+        if self.session_id is not None and self.session_id not in change.session_ids:
+            return False
+        return self.resolved is None or change.topic != "alerts" or self.resolved in change.resolved

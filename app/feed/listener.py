@@ -1,0 +1,242 @@
+"""Listener: the greenlet that LISTENs and hands changes on in cursor order.
+
+Invariant: every change of the log is published once, in order. NOTIFY is only the fast path: a payload is trusted only
+if it is the very next id. Anything else (a reference, a later id, a new connection, the regular check) makes the
+Listener read the log after its own cursor, exactly as clients do.
+
+It also reads the log at intervals when nothing was notified, which proves that it still hears: a silently dead
+connection fails within seconds, and a change without a NOTIFY is still published, and counted. It reconnects forever.
+It knows no clients; its audience does.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Literal, Protocol
+
+import gevent
+import psycopg2
+from gevent.event import Event
+from gevent.select import select
+from psycopg2.extensions import connection as Connection
+
+from app.feed.change import CHANNELS, TOPICS, Change, Filter
+from app.feed.log import bounds, read_after
+
+log = logging.getLogger(__name__)
+
+State = Literal["connecting", "live", "reconnecting", "stopped"]
+_EVERYTHING = Filter(frozenset(TOPICS))
+# How many payloads are parsed before other greenlets may run: about 2 ms. A bulk load notifies thousands at once.
+_SLICE = 200
+# Back-off between attempts, in seconds, before jitter: quick at first, as after a restart; the last value repeats.
+_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+class Audience(Protocol):
+    """Receives what the Listener hears (the Hub)."""
+
+    def publish(self, changes: Sequence[Change]) -> None: ...
+    def start_at(self, cursor: int) -> None: ...
+    def set_available(self, is_available: bool) -> None: ...
+
+
+class Listener:
+    """One LISTEN connection and its greenlet.
+
+    Args:
+        connect: opens a connection in autocommit mode, or raises psycopg2.Error.
+        check_seconds: how often the log is read when nothing was notified; also the time limit of a read.
+    """
+
+    def __init__(self, connect: Callable[[], Connection], audience: Audience, *, check_seconds: float) -> None:
+        self.state: State = "connecting"
+        self.since = time.time()
+        self.cursor: int | None = None
+        self.counts: Counter[str] = Counter()
+        # From COMMIT to publish, by the database's clock and ours.
+        self.delays_ms: deque[float] = deque(maxlen=1000)
+        self._connect = connect
+        self._audience = audience
+        self._check_seconds = check_seconds
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._stopping = Event()
+        self._unannounced: set[int] = set()
+
+    def start(self) -> None:
+        """Start listening. A second call does nothing."""
+        if self._greenlet is None and not self._stopping.is_set():
+            self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Stop for good. May be called before start, and twice."""
+        self._stopping.set()
+        if self._greenlet is not None:
+            self._greenlet.kill()
+            self._greenlet = None
+        self._enter("stopped")
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                with closing(self._connect()) as connection:
+                    self._listen(connection)
+            except (psycopg2.Error, OSError, TimeoutError) as error:
+                # A connection that lasted earns a quick first retry.
+                failures = 0 if time.monotonic() - began > 1 else failures + 1
+                self._lose(error)
+            except Exception:
+                # A bug must not end the feed in silence: it is logged, and since what was published is unknown, all
+                # streams are reset.
+                failures += 1
+                log.exception("the Listener failed and restarts")
+                self._lose(None)
+                self.cursor = None
+            base = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
+            self._stopping.wait(base * random.uniform(0.5, 1.5))
+
+    def _listen(self, connection: Connection) -> None:
+        with gevent.Timeout(self._check_seconds, TimeoutError("LISTEN got no answer")), connection.cursor() as cursor:
+            for channel in CHANNELS:
+                cursor.execute(f"listen {channel}")
+            cursor.execute("select settle_change_log()")
+            [[was_restarted]] = cursor.fetchall()
+        if was_restarted:
+            log.error("this database is a copy or was restored: its change log restarts and all streams are reset")
+        # From here on, nothing is missed that commits while we read the bounds of the log.
+        self._find_position(connection)
+        self._audience.set_available(True)
+        self._enter("live")
+        check_at = time.monotonic() + self._check_seconds
+        while True:
+            # Notifications that came with the answer to a query are in memory: select() would not report them.
+            connection.poll()
+            if not connection.notifies:
+                select([connection], [], [], max(0.0, check_at - time.monotonic()))
+                connection.poll()
+            self._hear(connection)
+            if time.monotonic() >= check_at:
+                self._check(connection)
+                check_at = time.monotonic() + self._check_seconds
+
+    def _find_position(self, connection: Connection) -> None:
+        """Start at the end of the log, or continue from our cursor if the log still reaches it."""
+        self._unannounced.clear()
+        with self._time_limit():
+            here = bounds(connection)
+        if self.cursor is not None and here.reach(self.cursor):
+            self._catch_up(connection)
+            return
+        if self.cursor is not None:
+            log.error(
+                "the change log does not continue at %s (it holds %s to %s): all streams are reset",
+                self.cursor,
+                here.floor,
+                here.newest,
+            )
+            self.counts["resets"] += 1
+        self.cursor = here.newest
+        self._audience.start_at(here.newest)
+
+    def _hear(self, connection: Connection) -> None:
+        """Publish what was notified."""
+        heard: list[Change] = []
+        notifies, connection.notifies = connection.notifies, []
+        at, must_read = self._at, False
+        for number, notify in enumerate(notifies, 1):
+            if number % _SLICE == 0:
+                self._publish(heard, at)
+                heard = []
+                gevent.sleep(0)
+            try:
+                change = Change.from_payload(notify.payload)
+            except ValueError as error:
+                self.counts["errors"] += 1
+                log.error("a foreign NOTIFY on %s was ignored: %s", notify.channel, error)
+                continue
+            if change is None:
+                # A reference stands for itself and for what follows it.
+                must_read = True
+                self._unannounced.clear()
+                continue
+            self._unannounced.discard(change.id)
+            if change.id <= at:
+                continue
+            if must_read or change.id != at + 1:
+                must_read = True
+                continue
+            heard.append(change)
+            at = change.id
+        self._publish(heard, at)
+        if must_read:
+            self._catch_up(connection)
+
+    def _check(self, connection: Connection) -> None:
+        """Read the log even though nothing was notified."""
+        before = self._at
+        if self._unannounced:
+            self.counts["unannounced"] += len(self._unannounced)
+            log.warning("%d changes arrived without a NOTIFY, up to %d", len(self._unannounced), max(self._unannounced))
+            self._unannounced.clear()
+        with self._time_limit():
+            here = bounds(connection)
+        if not here.reach(self._at):
+            self._find_position(connection)
+            return
+        for change in self._catch_up(connection):
+            # Its NOTIFY may be under way; if it has not come by the next check, it never will.
+            self._unannounced.add(change)
+        self.counts["checks"] += 1
+        if self._at != before:
+            self._hear(connection)
+
+    def _catch_up(self, connection: Connection) -> list[int]:
+        """Publish everything after the cursor. Returns the ids."""
+        ids: list[int] = []
+        while True:
+            with self._time_limit():
+                here = bounds(connection)
+                batch = read_after(connection, self._at, here.newest, _EVERYTHING) if here.reach(self._at) else None
+            if batch is None or not batch.bounds.reach(self._at):
+                self._find_position(connection)  # pruned or restarted past our cursor
+                return ids
+            if batch.cursor <= self._at:
+                return ids
+            self._publish(batch.changes, batch.cursor)
+            ids.extend(change.id for change in batch.changes)
+
+    def _publish(self, changes: list[Change], cursor: int) -> None:
+        if changes:
+            self._audience.publish(changes)
+            now = time.time()
+            self.delays_ms.extend((now - change.timestamp) * 1000 for change in changes)
+        self.cursor = cursor
+
+    @property
+    def _at(self) -> int:
+        assert self.cursor is not None
+        return self.cursor
+
+    def _lose(self, error: Exception | None) -> None:
+        if self.state == "live" or self.counts["failures"] == 0:
+            log.warning("the Listener lost the database and is reconnecting: %s", error)
+        self.counts["failures"] += 1
+        self._audience.set_available(False)
+        self._enter("reconnecting" if self.cursor is not None else "connecting")
+
+    def _enter(self, state: State) -> None:
+        if state != self.state:
+            if state == "live" and self.state == "reconnecting":
+                self.counts["reconnects"] += 1
+            log.info("the Listener is %s", state)
+            self.state, self.since = state, time.time()
+
+    def _time_limit(self) -> gevent.Timeout:
+        return gevent.Timeout(self._check_seconds, TimeoutError("the database did not answer in time"))

@@ -1,0 +1,83 @@
+"""Periodic: a greenlet that calls one function again and again, until stopped.
+
+Invariant: a call that fails is logged and counted, and the next one follows; nothing but ``stop`` ends the loop. The
+function says after each call how long to wait, so this module knows nothing of what it runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+log = logging.getLogger(__name__)
+
+# How long to wait after a failure, in seconds.
+_RETRY_SECONDS = 5.0
+# How long ``stop`` waits for a call that is running, in seconds.
+_STOP_SECONDS = 1.0
+
+# Waits for so many seconds; True if told to stop meanwhile. For pauses within a call.
+Pause = Callable[[float], bool]
+
+
+class Periodic:
+    """Calls ``work(pause)``, which returns the seconds until its next call. ``counts["failures"]`` counts failures.
+
+    Args:
+        name: what the log calls it, such as "pruning the change log".
+        first_seconds: the wait before the first call.
+        jitter: each wait is shortened by up to this share at random, so that workers do not all act at once.
+        at_end: called once when the loop has stopped, to release what ``work`` holds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Pause], float],
+        *,
+        first_seconds: float = 0.0,
+        jitter: float = 0.0,
+        at_end: Callable[[], None] | None = None,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._name = name
+        self._work = work
+        self._first_seconds = first_seconds
+        self._jitter = jitter
+        self._at_end = at_end
+        self._stopping = Event()
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+
+    def start(self) -> None:
+        """Start calling. A second call does nothing."""
+        if self._greenlet is None:
+            self._stopping.clear()
+            self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Stop after the call that is running, or during it if it takes long. May be called before start, and twice."""
+        self._stopping.set()
+        if self._greenlet is not None:
+            self._greenlet.join(timeout=_STOP_SECONDS)
+            self._greenlet.kill()
+            self._greenlet = None
+            if self._at_end:
+                self._at_end()
+
+    def _run(self) -> None:
+        seconds = self._first_seconds
+        while not self._pause(seconds * random.uniform(1 - self._jitter, 1)):
+            try:
+                seconds = self._work(self._pause)
+            except Exception as error:
+                self.counts["failures"] += 1
+                seconds = _RETRY_SECONDS
+                log.exception("%s failed, next try in %g s: %s", self._name, seconds, str(error).strip())
+
+    def _pause(self, seconds: float) -> bool:
+        return self._stopping.wait(seconds)

@@ -1,0 +1,86 @@
+"""The wire: the contents of a text/event-stream, as bytes.
+
+Invariant: pure functions, no state, no I/O. A frame has no ``event:`` field, so ``EventSource.onmessage`` gets
+every one; it carries an ``id:`` only when its caller knows that everything up to that cursor has been sent.
+A cursor is a number inside the server and opaque text on the wire: this module is where one becomes the other.
+docs/reference/protocol.md is this module in prose.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Literal
+
+Status = Literal["live", "resumed", "reset"]
+
+# A cursor is a PostgreSQL bigint; more digits than that cannot be one.
+_CURSOR_DIGITS = 19
+
+
+def change_frame(cursor: int, payload: str, timestamp: float) -> bytes:
+    """The frame of one change.
+
+    Args:
+        cursor: the id of the change.
+        payload: its JSON text, on one line, as the change log holds it.
+        timestamp: when it was recorded, in seconds since 1970; the frame of a change is the same bytes
+            whether it comes live or out of the log.
+    """
+    return f'id: {cursor}\ndata: {{"type":"data","data":{payload},"timestamp":"{_iso(timestamp)}"}}\n\n'.encode()
+
+
+def connection_frame(topics: Iterable[str], cursor: int, status: Status, timestamp: float | None = None) -> bytes:
+    """The frame that tells the client its position: the first frame, and sent again whenever the position jumps."""
+    data = {"topics": sorted(topics), "cursor": str(cursor), "status": status}
+    return f"id: {cursor}\n".encode() + _frame({"type": "connection", "data": data}, timestamp)
+
+
+def error_frame(code: str, message: str) -> bytes:
+    """The frame of a problem that does not end the stream. ``code`` is stable, ``message`` a sentence."""
+    return _frame({"type": "error", "error": code, "message": message})
+
+
+def heartbeat_frame(cursor: int | None) -> bytes:
+    """The frame of a quiet stream, with the cursor that the client may resume from, if it is known."""
+    prefix = b"" if cursor is None else b"id: %d\n" % cursor
+    return prefix + _frame({"type": "heartbeat"})
+
+
+def retry_field(seconds: float) -> bytes:
+    """The wait before a reconnect: between one and two times ``seconds``, at random.
+
+    The jitter keeps the clients of a restarted server from coming back all at once.
+    """
+    return b"retry: %d\n\n" % (seconds * 1000 * (1 + random.random()))
+
+
+def chunked(data: bytes) -> bytes:
+    """``data`` as one chunk of HTTP/1.1's chunked transfer coding (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def parse_cursor(text: str) -> int | None:
+    """The cursor that a client sent back, or None if the text cannot be one."""
+    if text.isascii() and text.isdigit() and len(text) <= _CURSOR_DIGITS:
+        return int(text)
+    return None
+
+
+def _frame(message: dict[str, object], timestamp: float | None = None) -> bytes:
+    when = datetime.now(UTC).timestamp() if timestamp is None else timestamp
+    text = json.dumps({**message, "timestamp": _iso(when)}, separators=(",", ":"))
+    return f"data: {text}\n\n".encode()
+
+
+def _iso(timestamp: float) -> str:
+    seconds, microseconds = divmod(round(timestamp * 1e6), 1_000_000)
+    return f"{_iso_second(seconds)}.{microseconds // 1000:03d}Z"
+
+
+@lru_cache(maxsize=16)
+def _iso_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

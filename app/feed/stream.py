@@ -1,0 +1,182 @@
+"""Stream: what one client gets, from its first frame to its last.
+
+Invariant: the client is a cursor into the log. Connecting, resuming, and catching up after a queue overflow or a
+database outage are one loop: read what comes after the cursor, from the ring or else from the log, then go live on the
+queue. Database connections are returned before a byte is written.
+
+It yields whole frames as bytes and knows nothing of HTTP; its caller writes them, in order.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import Literal
+
+import gevent
+import psycopg2
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.feed import sse
+from app.feed.change import Change
+from app.feed.hub import Hub
+from app.feed.log import ChangeLog
+from app.feed.subscription import Subscription
+
+log = logging.getLogger(__name__)
+
+
+class Stream:
+    """One client's frames.
+
+    Args:
+        asked: the cursor to resume from; None to start now; "unknown" if the client sent text that is not a cursor.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_change_log",
+        "_generation",
+        "_has_told_outage",
+        "_heartbeat_seconds",
+        "_hub",
+        "_is_ended",
+        "_retry_seconds",
+        "_subscription",
+    )
+
+    def __init__(
+        self,
+        hub: Hub,
+        change_log: ChangeLog,
+        subscription: Subscription,
+        asked: int | None | Literal["unknown"],
+        *,
+        heartbeat_seconds: float,
+        retry_seconds: float,
+    ) -> None:
+        self._hub = hub
+        self._change_log = change_log
+        self._subscription = subscription
+        self._asked = asked
+        self._heartbeat_seconds = heartbeat_seconds
+        self._retry_seconds = retry_seconds
+        self._generation = 0  # of the log, when this stream last found its position in it
+        self._has_told_outage = False
+        self._is_ended = False
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether, when nothing is due, there is nothing to do until the subscription is woken."""
+        return self._subscription.is_live or not self._hub.is_available
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the client starts now, with no history to look up."""
+        return not isinstance(self._asked, int)
+
+    def first(self) -> bytes:
+        """The first bytes, for which the log need not be read."""
+        retry = sse.retry_field(self._retry_seconds)
+        return retry + self._next() if self.is_new and not self._hub.is_draining else retry
+
+    def next(self) -> bytes | None:
+        """The bytes due now; b'' when nothing is ready (call again or rest); None at the end of the stream."""
+        if self._subscription.gone is not None or self._is_ended:
+            return None
+        if self._hub.is_draining:
+            self._is_ended = True
+            return sse.retry_field(self._retry_seconds)
+        return self._next()
+
+    def _next(self) -> bytes:
+        hub, subscription = self._hub, self._subscription
+        try:
+            if self._generation != hub.generation:
+                return self._find_position()
+            if not subscription.is_live and not hub.go_live(subscription):
+                return self._catch_up()
+        except (SQLAlchemyError, psycopg2.Error) as error:
+            return self._wait_for_log(error)
+        if subscription.queue:
+            return self._deliver(subscription.take())
+        if self._has_told_outage == hub.is_available:
+            return self._tell_availability()
+        if time.monotonic() - subscription.beat_at >= self._heartbeat_seconds:
+            return self._heartbeat()
+        return b""
+
+    def _find_position(self) -> bytes:
+        """The frame that tells the client its position, at first and after the log was replaced."""
+        hub, generation = self._hub, self._hub.generation
+        cursor, status = self._start() if self._generation == 0 else (None, "reset")
+        # If the log was replaced during the query, the generations differ at the next call.
+        self._generation = generation
+        self._has_told_outage = False
+        return self._connection(hub.cursor if cursor is None else cursor, status)
+
+    def _start(self) -> tuple[int | None, sse.Status]:
+        asked = self._asked
+        if asked is None:
+            return None, "live"
+        if asked == "unknown":
+            return None, "reset"
+        ring = self._hub.ring
+        if ring.floor <= asked <= ring.cursor or self._change_log.bounds().reach(asked):
+            return asked, "resumed"
+        return None, "reset"
+
+    def _catch_up(self) -> bytes:
+        hub, subscription = self._hub, self._subscription
+        piece = hub.ring.piece(subscription.cursor, subscription.filter)
+        if piece is not None:
+            subscription.advance(piece.cursor)
+            hub.counts["deliveries"] += piece.number
+            return piece.frames
+        hub.counts["log_reads"] += 1
+        batch = self._change_log.read_after(subscription.cursor, hub.cursor, subscription.filter)
+        if self._generation != hub.generation:
+            return b""
+        if not batch.bounds.reach(subscription.cursor):
+            return self._connection(hub.cursor, "reset")
+        subscription.advance(batch.cursor)
+        return self._deliver(batch.changes)
+
+    def _deliver(self, changes: list[Change]) -> bytes:
+        self._hub.counts["deliveries"] += len(changes)
+        return b"".join([change.frame for change in changes])
+
+    def _connection(self, cursor: int, status: sse.Status) -> bytes:
+        self._hub.counts[status] += 1
+        self._subscription.advance(cursor)
+        return sse.connection_frame(self._subscription.filter.topics, cursor, status)
+
+    def _tell_availability(self) -> bytes:
+        self._has_told_outage = not self._hub.is_available
+        if self._has_told_outage:
+            return sse.error_frame(
+                "database_unavailable",
+                "The database is unavailable. This stream continues without a gap once it is back.",
+            )
+        return self._connection(self._subscription.cursor, "live")
+
+    def _wait_for_log(self, error: Exception) -> bytes:
+        if not self._has_told_outage:
+            if self._hub.is_available:  # else the Listener has logged it for all
+                log.warning("a stream cannot read the change log and will retry: %s", error)
+            self._has_told_outage = True
+            return sse.error_frame(
+                "database_unavailable", "The change log cannot be read now. This stream continues once it can."
+            )
+        gevent.sleep(random.uniform(0.5, 1.5))
+        is_due = time.monotonic() - self._subscription.beat_at >= self._heartbeat_seconds
+        return self._heartbeat() if is_due else b""
+
+    def _heartbeat(self) -> bytes:
+        subscription = self._subscription
+        subscription.beat_at = time.monotonic()
+        if self._generation == 0 or not subscription.is_live:
+            return sse.heartbeat_frame(None)
+        subscription.advance(max(subscription.cursor, self._hub.handed_out))
+        return sse.heartbeat_frame(subscription.cursor)

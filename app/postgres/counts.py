@@ -1,0 +1,104 @@
+"""The SQL of statistics: how many people came, went and were inside.
+
+Invariant: every statement reads the counts by minute and by quarter of an hour plus the part of the change log that is
+not folded into them yet. In one snapshot the answer is exact at the moment of asking, and its cost does not grow with
+the movements of a quarter. The count inside starts at 0 at every local midnight and is never below 0.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+SESSION_STATISTICS = text("""
+select json_build_object(
+    'session_id', cast(:session as uuid),
+    'entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
+    'inside', coalesce((array_agg(inside order by start desc)
+                        filter (where start >= date_trunc('day', now(), :zone)))[1], 0),
+    'peak', coalesce(max(peak), 0),
+    'average', round(coalesce(sum(spent + inside * minutes_after)
+                              / (extract(epoch from max(last_minute) - min(first_minute)) / 60 + 1), 0), 3),
+    'first_movement', min(first_minute), 'last_movement', max(last_minute))::text
+from (select *, extract(epoch from coalesce(lead(first_minute) over (order by start),
+                                            last_minute + interval '1 minute') - "end") / 60 as minutes_after
+      from movement_spans('-infinity', 'infinity', :session, :zone, false)) as spans
+""")
+
+TODAY_AND_NOW = text("""
+select json_build_object(
+    'today', (select json_build_object('entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
+                                       'peak', coalesce(max(peak), 0))
+              from movement_spans(date_trunc('day', now(), :zone),
+                                  (date_trunc('day', now() at time zone :zone) + interval '1 day') at time zone :zone,
+                                  null, :zone, false)),
+    'now', json_build_object(
+        'inside', (select coalesce(sum(m.current_people_count), 0) from sessions s
+                   cross join lateral (select current_people_count from realtime_metrics
+                                       where session_id = s.id order by timestamp desc, id desc limit 1) m
+                   where s.status = 'active'),
+        'active_sessions', (select count(*) from sessions where status = 'active'),
+        'open_alerts', (select count(*) from alert_logs where not is_resolved)))::text
+""")
+
+# Hours are those of the wall clock, so a day with a change of the clocks has 23 or 25 of them (and where clocks change
+# by half an hour, one that lasts half an hour); so many steps find each of them. Days and weeks are steps of the
+# calendar. Everything begins at a local midnight, for the count inside does; an empty bucket keeps the count of the
+# one before it on the same day. A week ends with what was inside on its last day, as far as the range goes.
+_BUCKETS = """
+with spans as (
+    select * from movement_spans(date_trunc(case :bucket when 'week' then 'week' else 'day' end,
+                                            cast(:since as timestamptz), :zone),
+                                 :until, :session, :zone, :bucket = 'minute')
+), counted as (
+    select date_trunc(:bucket, start, :zone) as start, sum(entered) as entered, sum(exited) as exited,
+           max(peak) as peak, (array_agg(inside order by start desc))[1] as inside, max(start) as latest
+    from spans group by 1
+), starts as (
+    select date_trunc(:bucket, step, :zone) as start from generate_series(
+        date_trunc('day', cast(:since as timestamptz), :zone), cast(:until as timestamptz) - interval '1 microsecond',
+        case :bucket when 'minute' then interval '1 minute' else interval '15 minutes' end) as step
+    where :bucket in ('minute', 'hour')
+    union
+    select step at time zone :zone from generate_series(
+        date_trunc(:bucket, cast(:since as timestamptz) at time zone :zone),
+        cast(:until as timestamptz) at time zone :zone - interval '1 microsecond',
+        cast('1 ' || :bucket as interval)) as step
+    where :bucket in ('day', 'week')
+    union
+    select start from counted
+), ended as (
+    select start, entered, exited, peak, case
+        when :bucket = 'week' and date_trunc('day', latest at time zone :zone) < date_trunc('day', least(
+            cast(:until as timestamptz) at time zone :zone, start at time zone :zone + interval '7 days')
+            - interval '1 microsecond')
+        then 0 else inside end as inside
+    from counted
+), buckets as (
+    select start, coalesce(entered, 0) as entered, coalesce(exited, 0) as exited, coalesce(peak, 0) as peak, inside,
+           date_trunc('day', start, :zone) as day,
+           count(inside) over (partition by date_trunc('day', start, :zone) order by start) as part
+    from starts left join ended using (start)
+), carried as (
+    select *, coalesce(first_value(inside) over (partition by day, part order by start), 0) as occupancy from buckets
+), flow as (
+    select start, entered, exited, occupancy, greatest(peak, occupancy) as peak from carried
+    where start >= date_trunc(:bucket, cast(:since as timestamptz), :zone)
+      and cast(:since as timestamptz) < cast(:until as timestamptz)
+)
+"""
+FLOW = text(_BUCKETS + "select coalesce(json_agg(row_to_json(flow) order by start), '[]')::text from flow")
+PROFILE = text(
+    _BUCKETS
+    + """
+select coalesce(json_agg(row_to_json(profile) order by weekday, hour), '[]')::text
+from (select extract(isodow from start at time zone :zone)::integer as weekday,
+             extract(hour from start at time zone :zone)::integer as hour, count(*) as hours,
+             round(avg(entered), 3) as entered_mean,
+             percentile_cont(array[0.25, 0.5, 0.75]) within group (order by entered) as entered_quartiles,
+             round(avg(exited), 3) as exited_mean,
+             percentile_cont(array[0.25, 0.5, 0.75]) within group (order by exited) as exited_quartiles,
+             round(avg(occupancy), 3) as occupancy_mean,
+             percentile_cont(array[0.25, 0.5, 0.75]) within group (order by occupancy) as occupancy_quartiles
+      from flow group by 1, 2) as profile
+"""
+)

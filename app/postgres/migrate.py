@@ -1,0 +1,89 @@
+"""Brings a database to the schema in ``sql/``.
+
+Invariant: ``schema_migrations`` names, in order, exactly the files that the database has in full. One runner at a
+time, one transaction per file, and a file that has landed never changes: anything else is refused, not guessed at.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+from app.config import CHECKOUT
+from app.postgres.connections import connect
+
+FOLDER = CHECKOUT / "sql"
+_LOCK = 7883959205594428776  # the bytes of "migratio"
+
+
+class MigrationError(RuntimeError):
+    """The files and the database disagree; the message says where."""
+
+
+def migrate(url: str, folder: Path = FOLDER) -> list[str]:
+    """Apply the files that are missing, in order, and return their names.
+
+    Raises:
+        MigrationError: the server is too old, or a file failed, was changed, went missing, or came in too late.
+        psycopg2.OperationalError: the database cannot be reached.
+    """
+    connection = connect(url, application_name="migrate", search_path="public", client_min_messages="warning")
+    try:
+        if connection.server_version < 140_000:
+            raise MigrationError(
+                f"PostgreSQL {connection.server_version // 10_000} is too old: 14 is the oldest that works."
+            )
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_lock(%s)", (_LOCK,))
+        return _apply(connection, {file.name: file.read_text("utf-8") for file in sorted(folder.glob("[0-9]*.sql"))})
+    finally:
+        connection.close()
+
+
+def _apply(connection: Connection, files: dict[str, str]) -> list[str]:
+    applied = _applied(connection)
+    for name, digest in applied.items():
+        if name not in files:
+            raise MigrationError(
+                f"The database has {name}, which is not in sql/: this program is older than its database."
+            )
+        if digest != _digest(files[name]):
+            raise MigrationError(
+                f"sql/{name} was changed after it was applied: restore it, and add a new file instead."
+            )
+    missing = [name for name in files if name not in applied]
+    if missing and applied and missing[0] < max(applied):
+        raise MigrationError(
+            f"sql/{missing[0]} comes before {max(applied)}, which is applied: give it the next number."
+        )
+    for name in missing:
+        _apply_file(connection, name, files[name])
+    return missing
+
+
+def _applied(connection: Connection) -> dict[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            create table if not exists schema_migrations (
+                name text primary key, sha256 text not null, applied_at timestamptz not null default now())
+        """)
+        cursor.execute("select name, sha256 from schema_migrations order by name")
+        return dict(cursor.fetchall())
+
+
+def _apply_file(connection: Connection, name: str, text: str) -> None:
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(text)  # no parameters: % and $$ stay as they are
+            cursor.execute("insert into schema_migrations (name, sha256) values (%s, %s)", (name, _digest(text)))
+    except psycopg2.OperationalError:
+        raise
+    except psycopg2.Error as error:
+        raise MigrationError(f"sql/{name} failed: {str(error).strip()}") from error
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()

@@ -1,0 +1,144 @@
+"""Endpoints, and the OpenAPI document of them, which is made when it is first asked for.
+
+Invariant: an endpoint is declared once; Flask routes it and the document describes it from the same declaration.
+Deliberate: flask-openapi3 describes and does not serve. It would build every JSON schema at import, which took two
+thirds of the time that a worker or a command needs to boot.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import Blueprint, Flask, Response, request
+
+from app.config import CHECKOUT
+from app.rest.problems import Problem
+from app.rest.resource import problem_response
+
+if TYPE_CHECKING:
+    from flask_openapi3.blueprint import APIBlueprint
+
+View = Callable[..., Response]
+# What the document says of an endpoint: a summary, the responses, extensions.
+Description = Any
+# Status → what stands in the document: a pydantic model, an OpenAPI response object, or None for an empty body.
+Responses = Mapping[int, Any]
+
+
+@dataclass(frozen=True)
+class _Endpoint:
+    method: str
+    rule: str
+    view: View
+    description: dict[str, Any]
+
+
+class Endpoints:
+    """The endpoints below one prefix. ``get``, ``post`` … declare them as Flask's decorators do.
+
+    Args:
+        tag, about: the group that they form in the document, and a sentence about it.
+        responses: what every endpoint may answer with, besides its own.
+    """
+
+    def __init__(self, name: str, prefix: str, *, tag: str, about: str, responses: Responses | None = None) -> None:
+        self.name = name
+        self._prefix = prefix
+        self._tag = tag
+        self._about = about
+        self._responses: dict[Any, Any] = dict(responses or {})
+        self._endpoints: list[_Endpoint] = []
+
+    def get(self, rule: str, **description: Description) -> Callable[[View], View]:
+        """Declare a GET; ``description`` is the document's: ``summary``, ``responses``, ``openapi_extensions``."""
+        return self._declare("get", rule, description)
+
+    def post(self, rule: str, **description: Description) -> Callable[[View], View]:
+        """Declare a POST."""
+        return self._declare("post", rule, description)
+
+    def put(self, rule: str, **description: Description) -> Callable[[View], View]:
+        """Declare a PUT."""
+        return self._declare("put", rule, description)
+
+    def patch(self, rule: str, **description: Description) -> Callable[[View], View]:
+        """Declare a PATCH."""
+        return self._declare("patch", rule, description)
+
+    def delete(self, rule: str, **description: Description) -> Callable[[View], View]:
+        """Declare a DELETE."""
+        return self._declare("delete", rule, description)
+
+    def blueprint(self) -> Blueprint:
+        """The endpoints as Flask serves them."""
+        blueprint = Blueprint(self.name, __name__, url_prefix=self._prefix)
+        for endpoint in self._endpoints:
+            blueprint.add_url_rule(endpoint.rule, view_func=endpoint.view, methods=[endpoint.method.upper()])
+        return blueprint
+
+    def described(self) -> APIBlueprint:
+        """The endpoints as the document describes them."""
+        from flask_openapi3.blueprint import APIBlueprint
+        from flask_openapi3.models.tag import Tag
+
+        tags = [Tag(name=self._tag, description=self._about)]
+        blueprint = APIBlueprint(
+            self.name, __name__, url_prefix=self._prefix, abp_tags=tags, abp_responses=self._responses
+        )
+        for endpoint in self._endpoints:
+            getattr(blueprint, endpoint.method)(endpoint.rule, **endpoint.description)(endpoint.view)
+        return blueprint
+
+    def _declare(self, method: str, rule: str, description: dict[str, Any]) -> Callable[[View], View]:
+        def decorate(view: View) -> View:
+            self._endpoints.append(_Endpoint(method, rule, view, description))
+            return view
+
+        return decorate
+
+
+def register_document(app: Flask, endpoints: Sequence[Endpoints]) -> None:
+    """Serve the document at /api/openapi.json, and Swagger UI at /api/swagger without a CDN."""
+
+    @cache
+    def document() -> Flask:
+        return _document(endpoints, app.url_map.converters)
+
+    def serve(path: str = "") -> Response:
+        return cast(Response, Response.from_app(document().wsgi_app, request.environ))
+
+    for rule in ("/api/openapi.json", "/api/swagger", "/api/swagger/<path:path>"):
+        app.add_url_rule(rule, "document", serve)
+
+
+def version() -> str:
+    """The version of the project; pyproject.toml is the one place where it stands."""
+    with (CHECKOUT / "pyproject.toml").open("rb") as file:
+        project: dict[str, str] = tomllib.load(file)["project"]
+    return project["version"]
+
+
+def _document(endpoints: Sequence[Endpoints], converters: Mapping[str, Any]) -> Flask:
+    from flask_openapi3.models.info import Info
+    from flask_openapi3.openapi import OpenAPI
+
+    document = OpenAPI(
+        "document",
+        info=Info(title="People counting", version=version(), description="Sessions, movements, metrics and alerts."),
+        responses={400: problem_response()},
+        security_schemes={},  # None would appear in the document as null
+        doc_prefix="/api",
+        doc_url="/openapi.json",
+        validation_error_status=400,
+        validation_error_model=Problem,
+        static_folder=None,
+    )
+    document.url_map.strict_slashes = False
+    document.url_map.converters.update(converters)
+    for one in endpoints:
+        document.register_api(one.described())
+    return document

@@ -1,0 +1,95 @@
+"""The endpoints of a resource: list, export, create, read, replace, merge and delete."""
+
+from __future__ import annotations
+
+from flask import Response
+from pydantic import BaseModel
+
+from app.rest import rows
+from app.rest.document import Endpoints, Responses
+from app.rest.export import ExportQuery, export_query, export_response
+from app.rest.ingest import add_ingest
+from app.rest.lists import ListQuery, list_query, list_response
+from app.rest.resource import Resource, problem_response
+from app.rest.schema import new_schema, page_schema, patch_schema, row_schema
+from app.rest.validation import ById, reads
+
+
+def resource_endpoints(resource: Resource) -> Endpoints:
+    """List, export, create, read, replace, merge and delete; a resource's own file may add more."""
+    api = Endpoints(
+        resource.name,
+        f"/api/{resource.name}",
+        tag=resource.name,
+        about=(resource.model.__doc__ or "").strip(),
+        responses={status: problem_response() for status in (400, 500, 503)},
+    )
+    _add_lists(api, resource)
+    if resource.ingest:
+        add_ingest(api, resource)
+    else:
+        _add_create(api, resource)
+    _add_reads(api, resource)
+    _add_writes(api, resource)
+    return api
+
+
+def _add_lists(api: Endpoints, resource: Resource) -> None:
+    @reads(query=list_query(resource))
+    def list_rows(query: ListQuery) -> Response:
+        return list_response(resource, query)
+
+    @reads(query=export_query(resource))
+    def export(query: ExportQuery) -> Response:
+        return export_response(resource, query)
+
+    page = page_schema(resource.title, resource.table)
+    lists: Responses = {200: page, 304: None, 404: problem_response()}
+    text = {"schema": {"type": "string"}}
+    files: Responses = {200: {"content": {"application/x-ndjson": text, "text/csv": text}}}
+    api.get("", summary=f"List {resource.name}, newest first", responses=lists)(list_rows)
+    api.get("/export", summary=f"All {resource.name} as NDJSON or CSV, oldest first", responses=files)(export)
+
+
+def _add_create(api: Endpoints, resource: Resource) -> None:
+    @reads(body=new_schema(resource.title, resource.table))
+    def create(body: BaseModel) -> Response:
+        return rows.create_row(resource, body)
+
+    row = row_schema(resource.title, resource.table)
+    api.post("", summary=f"Create {resource.a_noun}", responses={200: row, 201: row, **_refusals(409)})(create)
+
+
+def _add_reads(api: Endpoints, resource: Resource) -> None:
+    @reads(path=ById)
+    def read(path: ById) -> Response:
+        return rows.conditional(rows.row_response(rows.read_row(resource, path.id)))
+
+    answers: Responses = {200: row_schema(resource.title, resource.table), 304: None, 404: problem_response()}
+    api.get("/<row:id>", summary=f"Read {resource.a_noun}", responses=answers)(read)
+
+
+def _add_writes(api: Endpoints, resource: Resource) -> None:
+    noun, row = resource.noun, row_schema(resource.title, resource.table)
+
+    @reads(path=ById, body=new_schema(resource.title, resource.table))
+    def replace(path: ById, body: BaseModel) -> Response:
+        return rows.change_row(resource, path.id, body, rows.replacement(resource, body))
+
+    @reads(path=ById, body=patch_schema(resource.title, resource.table))
+    def merge(path: ById, body: BaseModel) -> Response:
+        return rows.change_row(resource, path.id, body, rows.given(resource, body))
+
+    @reads(path=ById)
+    def remove(path: ById) -> Response:
+        return rows.delete_row(resource, path.id)
+
+    answers: Responses = {200: row, **_refusals(404, 409, 412)}
+    api.put("/<row:id>", summary=f"Replace a {noun}", responses=answers)(replace)
+    api.patch("/<row:id>", summary=f"Change some fields of a {noun}", responses=answers)(merge)
+    gone: Responses = {204: None, 404: problem_response(), 412: problem_response()}
+    api.delete("/<row:id>", summary=f"Delete a {noun}", responses=gone)(remove)
+
+
+def _refusals(*statuses: int) -> Responses:
+    return {status: problem_response() for status in (*statuses, 413, 415, 422)}

@@ -1,0 +1,88 @@
+"""Export: all matching rows as NDJSON or CSV, however many they are.
+
+Invariant: memory does not grow with the rows, and no connection is held while the client reads: rows are read in
+pages of the list's own order. So an export is not one snapshot; rows that come in meanwhile may be in it or not, and
+every other is in it once. An export that fails midway breaks the connection, so that it cannot pass for a whole one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from flask import Response
+from pydantic import Field, create_model
+from sqlalchemy import ColumnElement, DateTime, Engine, Select, Text, case, cast, func, literal, select
+
+from app.postgres.tables import db
+from app.rest.lists import filter_fields, filters
+from app.rest.paging import Order, Position
+from app.rest.resource import Resource
+from app.rest.schema import Strict
+
+_PAGE_ROWS = 1000
+
+
+class ExportQuery(Strict):
+    """The query parameters that every export has; ``export_query`` adds the filters of a resource."""
+
+    format: Literal["ndjson", "csv"] = Field(default="ndjson", description="Lines of JSON, or CSV with a head.")
+
+
+def export_query(resource: Resource) -> type[ExportQuery]:
+    """The query parameters of the resource's export."""
+    return create_model(f"{resource.title}Export", __base__=ExportQuery, **filter_fields(resource))
+
+
+def export_response(resource: Resource, query: ExportQuery) -> Response:
+    """A stream of text, oldest rows first."""
+    render, kind = (_csv, "text/csv") if query.format == "csv" else (_ndjson, "application/x-ndjson")
+    body = render(db.engine, resource, filters(resource, query))
+    headers = {
+        "Content-Disposition": f'attachment; filename="{resource.name}.{query.format}"',
+        "Cache-Control": "no-store",
+    }
+    return Response(body, headers=headers, content_type=f"{kind}; charset=utf-8")
+
+
+def _ndjson(engine: Engine, resource: Resource, conditions: list[ColumnElement[bool]]) -> Iterator[str]:
+    for rows in _pages(engine, resource, [resource.row()], conditions):
+        yield "\n".join([row[0] for row in rows]) + "\n"
+
+
+def _csv(engine: Engine, resource: Resource, conditions: list[ColumnElement[bool]]) -> Iterator[str]:
+    yield ",".join(column.name for column in resource.table.columns) + "\r\n"
+    for rows in _pages(engine, resource, [_as_in_json(column) for column in resource.table.columns], conditions):
+        text = io.StringIO()
+        csv.writer(text).writerows(rows)
+        yield text.getvalue()
+
+
+def _as_in_json(column: ColumnElement[Any]) -> ColumnElement[str]:
+    """The text of a value, with times as JSON has them, and nothing that a spreadsheet would take for a formula."""
+    if isinstance(column.type, DateTime):
+        return func.to_json(column).op("#>>")("{}")
+    if isinstance(column.type, Text):
+        return case((column.regexp_match(r"^[-=+@\t\r]"), literal("'", Text) + column), else_=column)
+    return cast(column, Text)
+
+
+def _pages(
+    engine: Engine, resource: Resource, columns: list[ColumnElement[str]], conditions: list[ColumnElement[bool]]
+) -> Iterator[list[tuple[Any, ...]]]:
+    order = Order(resource.time, resource.table)
+    position = (cast(order.column, Text), cast(resource.table.c.id, Text))
+    query = order.applied(select(*columns, *position).where(*conditions)).limit(_PAGE_ROWS)
+    found = _read(engine, query)
+    while found:
+        yield [row[:-2] for row in found]
+        if len(found) < _PAGE_ROWS:
+            return
+        found = _read(engine, query.where(order.beyond(Position(*found[-1][-2:]))))
+
+
+def _read(engine: Engine, query: Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(query)]

@@ -1,0 +1,134 @@
+"""Lists: one page of a resource, filtered, ordered, with the cursor at which it was read.
+
+Invariant: rows, count and cursor are of one snapshot, so a stream opened at the cursor misses nothing and repeats
+nothing. Rows come as text and are joined here, never encoded again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from flask import Response, request
+from pydantic import Field, create_model
+from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, or_, select
+
+from app.postgres.tables import snapshot, snapshot_cursor
+from app.rest.paging import Order, Position
+from app.rest.resource import Resource
+from app.rest.rows import conditional, row_response
+from app.rest.schema import FieldType, OptionalString, QueryTime, Strict, String, absent, type_of
+
+
+class ListQuery(Strict):
+    """The query parameters that every list has; ``list_query`` adds those of a resource."""
+
+    limit: int = Field(default=100, ge=1, le=1000, description="Rows in a page.")
+    after: OptionalString = Field(default_factory=absent, description="The page behind this token.")
+    before: OptionalString = Field(default_factory=absent, description="The page ahead of this token.")
+    order: str = Field(default="")
+    count: bool = Field(default=False, description="Count all matching rows into `total`.")
+    fields: OptionalString = Field(default_factory=absent)
+
+
+def list_query(resource: Resource) -> type[ListQuery]:
+    """The query parameters of the resource's list."""
+    names = (resource.time, *resource.orders)
+    orders = tuple(sign + name for name in names for sign in ("-", ""))
+    column = f"({'|'.join(column.name for column in resource.table.columns)})"
+    own: dict[str, Any] = {
+        "order": (Literal[orders], Field(default=orders[0], description="- is descending.")),
+        "fields": (
+            str,
+            Field(
+                default_factory=absent,
+                pattern=f"^{column}(,{column})*$",
+                description="These columns only, separated by commas.",
+            ),
+        ),
+    }
+    return create_model(f"{resource.title}List", __base__=ListQuery, **own, **filter_fields(resource))
+
+
+def filter_fields(resource: Resource) -> dict[str, FieldType]:
+    """The query parameters that choose rows of the resource."""
+    fields: dict[str, FieldType] = {
+        "from": (QueryTime, Field(default_factory=absent, description=f"{resource.time} at or after this.")),
+        "to": (QueryTime, Field(default_factory=absent, description=f"{resource.time} before this.")),
+    }
+    for parameter, column in resource.filters.items():
+        fields[parameter] = (type_of(resource.table.c[column]), Field(default_factory=absent))
+    if resource.search:
+        within = f"Text within {' or '.join(resource.search)}, in any case."
+        fields["search"] = (String, Field(default_factory=absent, description=within))
+    return fields
+
+
+def filters(resource: Resource, query: Strict) -> list[ColumnElement[bool]]:
+    """The conditions that ``filter_fields`` asked for."""
+    columns = resource.table.c
+    wanted = {column: getattr(query, parameter) for parameter, column in resource.filters.items()}
+    conditions = [columns[name] == value for name, value in wanted.items() if value is not None]
+    start, end, within = (getattr(query, parameter, None) for parameter in ("from", "to", "search"))
+    if start is not None:
+        conditions.append(columns[resource.time] >= start)
+    if end is not None:
+        conditions.append(columns[resource.time] < end)
+    if within is not None:
+        conditions.append(or_(*(columns[name].icontains(within, autoescape=True) for name in resource.search)))
+    return conditions
+
+
+def list_response(resource: Resource, query: ListQuery) -> Response:
+    """One page, with the cursor of the snapshot it was read in."""
+    order = Order(query.order, resource.table)
+    conditions = filters(resource, query)
+    backwards = query.before is not None and query.after is None
+    with snapshot() as connection:
+        cursor = snapshot_cursor(connection)
+        found = [tuple(row) for row in connection.execute(_page(resource, query, order, conditions, backwards))]
+        total = _total(connection, resource, conditions) if query.count else None
+    more = len(found) > query.limit
+    found = found[: query.limit]
+    if backwards:
+        found.reverse()
+    following = Position(*found[-1][1:]).token(order.name) if found and (more or backwards) else None
+    preceding = Position(*found[0][1:]).token(order.name) if found and (more if backwards else query.after) else None
+    return _page_response([row[0] for row in found], cursor, following, preceding, total)
+
+
+def _page(
+    resource: Resource, query: ListQuery, order: Order, conditions: list[ColumnElement[bool]], backwards: bool
+) -> Select[str, str, str]:
+    fields = list(dict.fromkeys(query.fields.split(","))) if query.fields else []
+    rows = select(resource.row(fields), cast(order.column, Text), cast(resource.table.c.id, Text)).where(*conditions)
+    if query.after is not None:
+        rows = rows.where(order.beyond(Position.read(query.after, order.name, "after")))
+    if query.before is not None:
+        rows = rows.where(order.beyond(Position.read(query.before, order.name, "before"), backwards=True))
+    return order.applied(rows, backwards=backwards).limit(query.limit + 1)
+
+
+def _total(connection: Connection, resource: Resource, conditions: list[ColumnElement[bool]]) -> int:
+    counted = select(func.count()).select_from(resource.table).where(*conditions)
+    total: int = connection.execute(counted).scalar_one()
+    return total
+
+
+def _page_response(
+    rows: list[str], cursor: str, following: str | None, preceding: str | None, total: int | None
+) -> Response:
+    counted = "" if total is None else f',"total":{total}'
+    body = f'{{"items":[{",".join(rows)}],"next":{json.dumps(following)},"cursor":"{cursor}"{counted}}}'
+    response = row_response(body)
+    response.headers["Last-Event-ID"] = cursor
+    for relation, parameter, token in (("next", "after", following), ("prev", "before", preceding)):
+        if token:
+            response.headers.add("Link", f'<{_same_list({parameter: token})}>; rel="{relation}"')
+    return conditional(response)
+
+
+def _same_list(page: dict[str, str]) -> str:
+    kept = {name: value for name, value in request.args.items() if name not in ("after", "before")}
+    return f"{request.path}?{urlencode({**kept, **page})}"

@@ -1,0 +1,140 @@
+"""Rows: create, read, change and delete one of them.
+
+Invariant: each is one transaction that is over before the answer goes out. If-Match is compared with the row locked,
+so of two that change the same version one gets 412. Tags are of the row's text, and thus of every column.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+from uuid import UUID
+
+from flask import Response, request
+from pydantic import BaseModel
+from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy.dialects import postgresql
+from werkzeug.http import generate_etag
+
+from app.postgres.tables import db
+from app.rest.idempotency import row_id_of_key
+from app.rest.problems import FieldError, ProblemError
+from app.rest.resource import Resource
+from app.rest.validation import refused
+
+Found = TypeVar("Found")
+
+
+def create_row(resource: Resource, body: BaseModel) -> Response:
+    """Insert the row; what the body leaves out gets the table's default. A repeated request gets the row it made."""
+    values = given(resource, body)
+    key_id = row_id_of_key(resource.name)
+    if key_id:
+        values.setdefault("id", key_id)
+    statement = postgresql.insert(resource.table).values(values)
+    if (key_id or resource.ingest) and "id" in values:
+        statement = statement.on_conflict_do_nothing(index_elements=["id"])
+    with db.engine.begin() as connection:
+        found = connection.execute(statement.returning(resource.row(), resource.table.c.id)).one_or_none()
+        if found is None:
+            return row_response(_repeated(connection, resource, values))
+    row, row_id = found
+    response = row_response(row, 201)
+    response.headers["Location"] = f"/api/{resource.name}/{row_id}"
+    return response
+
+
+def _repeated(connection: Connection, resource: Resource, values: dict[str, Any]) -> str:
+    """The row that is there under this id, if it says what the body says."""
+    columns = resource.table.c
+    same = [columns[name].is_not_distinct_from(value) for name, value in values.items()]
+    row = connection.execute(select(resource.row()).where(*same)).scalar()
+    if row is None:
+        taken = FieldError(field="id", message="is taken already")
+        raise ProblemError(409, "The id is taken already, by a row that differs from this one.", [taken])
+    return row
+
+
+def read_row(resource: Resource, row_id: UUID) -> str:
+    """The row as JSON text.
+
+    Raises:
+        ProblemError: 404, there is none.
+    """
+    with db.engine.connect() as connection:
+        row = connection.execute(select(resource.row()).where(resource.table.c.id == row_id)).scalar()
+    return _existing(resource, row_id, row)
+
+
+def change_row(resource: Resource, row_id: UUID, body: BaseModel, values: dict[str, Any]) -> Response:
+    """Update the row and return it; the id in a body, if any, must be that of the path."""
+    if getattr(body, "id", None) not in (None, row_id):
+        raise refused(409, [FieldError(field="id", message="is not the id in the path")])
+    values = {name: value for name, value in values.items() if name != "id"}
+    statement = update(resource.table).where(resource.table.c.id == row_id).values(values).returning(resource.row())
+    with db.engine.begin() as connection:
+        unchanged = _match(connection, resource, row_id, always=not values)
+        row = connection.execute(statement).scalar() if values else unchanged
+    return row_response(_existing(resource, row_id, row))
+
+
+def delete_row(resource: Resource, row_id: UUID) -> Response:
+    """Delete the row; children go with their session."""
+    table = resource.table
+    with db.engine.begin() as connection:
+        _match(connection, resource, row_id)
+        gone = connection.execute(delete(table).where(table.c.id == row_id).returning(table.c.id)).scalar()
+    _existing(resource, row_id, gone)
+    return Response(status=204)
+
+
+def _match(connection: Connection, resource: Resource, row_id: UUID, *, always: bool = False) -> str | None:
+    """Lock and read the row if the client wants it to be of a certain version.
+
+    Raises:
+        ProblemError: 412, it is of another one.
+    """
+    wanted = request.if_match
+    if not (wanted or always):
+        return None
+    row = connection.execute(
+        select(resource.row()).where(resource.table.c.id == row_id).with_for_update(of=resource.table)
+    ).scalar()
+    # Deliberate: a weak tag will do. Compression, ours or a proxy's, makes tags weak, and equal ones mean equal rows.
+    if wanted and not wanted.contains_weak(generate_etag(_existing(resource, row_id, row).encode())):
+        raise ProblemError(412, f"The {resource.noun} has changed since you read it; read it again.")
+    return row
+
+
+def given(resource: Resource, body: BaseModel) -> dict[str, Any]:
+    """The values that the body holds, but for columns that keep themselves."""
+    columns = resource.table.c
+    return {name: getattr(body, name) for name in body.model_fields_set if not columns[name].info.get("read_only")}
+
+
+def replacement(resource: Resource, body: BaseModel) -> dict[str, Any]:
+    """Every column anew: what the body leaves out goes back to its default, but a time given by the database stays."""
+    values = given(resource, body)
+    for column in resource.table.columns:
+        default = str(getattr(column.server_default, "arg", ""))
+        if column.name not in values and not column.primary_key and default != "now()":
+            values[column.name] = text("default")
+    return values
+
+
+def row_response(row: str, status: int = 200) -> Response:
+    """JSON text as a response with a tag, which caches ask about before they use it again."""
+    response = Response(row, status, {"Cache-Control": "no-cache"}, mimetype="application/json")
+    response.add_etag()
+    return response
+
+
+def conditional(response: Response) -> Response:
+    """304 where the client has this very answer already."""
+    response.make_conditional(request)
+    return response
+
+
+def _existing(resource: Resource, row_id: UUID, found: Found | None) -> Found:
+    if found is None:
+        raise ProblemError(404, f"There is no {resource.noun} with the id {row_id}.")
+    return found

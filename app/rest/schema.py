@@ -1,0 +1,179 @@
+"""Schemas: pydantic models of requests and rows, derived from the tables in ``app/postgres/tables.py``.
+
+Invariant: what a schema accepts, the table accepts, except for what only the database can know (does the session
+exist, is the id taken). Bodies are strict: JSON false is not an integer, and a date is ISO 8601 with an offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic import (
+    Strict as StrictFlag,
+)
+from sqlalchemy import Column, DateTime, Double, Enum, Integer, Table, Text, Uuid
+
+INTEGER_MIN, INTEGER_MAX = -(2**31), 2**31 - 1
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL has no NUL in text
+
+
+class Described(BaseModel):
+    """An answer as the OpenAPI document describes it; never built, because PostgreSQL renders it."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Strict(BaseModel):
+    """What is not in the schema is refused by name."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("should be a UUID in a string")
+    return value
+
+
+def _iso(value: object) -> object:
+    # Deliberate: pydantic would also take 1700000000 and "1700000000" for a time.
+    if not isinstance(value, str) or value[4:5] != "-":
+        raise ValueError("should be an ISO 8601 time such as 2026-01-31T12:00:00Z")
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is outside of the years 1 to 9999") from None
+
+
+def _unescaped(value: object) -> object:
+    """A plus that the client did not escape arrives as a space; nothing else can be meant by it."""
+    return value[:-6] + "+" + value[-5:] if isinstance(value, str) and value[-6:-5] == " " else value
+
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 3.0 is an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Id = Annotated[UUID, StrictFlag(False), BeforeValidator(_text)]  # strict would not take text once JSON is parsed
+FieldType = Any  # what pydantic takes for a type: a class, a Literal, an Annotated, a union
+Time = Annotated[AwareDatetime, StrictFlag(False), BeforeValidator(_iso), AfterValidator(_utc)]
+QueryTime = Annotated[Time, BeforeValidator(_unescaped)]
+# Query parameters may be left out, but there is no way to say null in a query.
+OptionalId = Annotated[Id | None, WithJsonSchema({"type": "string", "format": "uuid"})]
+OptionalBoolean = Annotated[bool | None, WithJsonSchema({"type": "boolean"})]
+OptionalTime = Annotated[QueryTime | None, WithJsonSchema({"type": "string", "format": "date-time"})]
+OptionalString = Annotated[str | None, Field(pattern=NO_NUL), WithJsonSchema({"type": "string", "pattern": NO_NUL})]
+String = Annotated[str, Field(pattern=NO_NUL)]
+
+
+def absent() -> None:
+    """The default of a field that may be left out, where its schema should not show a default."""
+
+
+def type_of(column: Column[Any]) -> FieldType:
+    """The pydantic type of a column's values, without null."""
+    bounds = {name: column.info[name] for name in ("ge", "le") if name in column.info}
+    match column.type:
+        case Text() if words := column.info.get("words"):
+            return Literal[words]
+        case Uuid():
+            return Id
+        case Enum(enums=words):
+            return Literal[tuple(words)]
+        case Text():
+            return String
+        case DateTime():
+            return Time
+        case Integer():
+            limits = {"ge": INTEGER_MIN, "le": INTEGER_MAX, **bounds}
+            return Annotated[int, Field(**limits), BeforeValidator(_whole)]
+        case Double():
+            return Annotated[float, Field(**bounds)]
+        case _:
+            return bool
+
+
+@cache
+def new_schema(name: str, table: Table) -> type[BaseModel]:
+    """A row as a client sends it: what the table has a default for may be left out."""
+    return _schema(f"New{name}", table, _may_be_left_out, {"example": table.info["example"]})
+
+
+def patch_schema(name: str, table: Table) -> type[BaseModel]:
+    """A merge patch (RFC 7396): what is left out stays, null empties."""
+    return _schema(f"{name}Patch", table, lambda column: True, {})
+
+
+@cache
+def row_schema(name: str, table: Table) -> type[BaseModel]:
+    """A row as PostgreSQL renders it; only described here, never built."""
+    fields: dict[str, Any] = {column.name: (_nullable(column, _row_type(column)), ...) for column in table.columns}
+    return create_model(name, __base__=Described, __doc__=f"A row of {table.name}.", **fields)
+
+
+def page_schema(name: str, table: Table) -> type[BaseModel]:
+    """The answer of a list; with ``fields`` its rows are partial."""
+    row = row_schema(name, table)
+    some: dict[str, Any] = {
+        key: (kind.annotation, Field(default_factory=absent)) for key, kind in row.model_fields.items()
+    }
+    partial = create_model(f"{name}Fields", __base__=Described, __doc__=f"Some columns of {table.name}.", **some)
+    return create_model(
+        f"{name}Page",
+        __base__=Described,
+        __doc__="Rows, and the cursor at which they were read: a stream opened there misses nothing.",
+        items=(list[row | partial], ...),  # type: ignore[valid-type]
+        next=(str | None, Field(description="The token for `after` that gives the next page; null on the last.")),
+        cursor=(str, Field(description="Opaque; also in the header Last-Event-ID.")),
+        total=(int, Field(default_factory=int, description="Only with count=true.")),
+    )
+
+
+def _schema(name: str, table: Table, optional: Callable[[Column[Any]], bool], extra: dict[str, Any]) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for column in table.columns:
+        kind = _nullable(column, type_of(column))
+        if column.info.get("read_only"):
+            note = "Keeps itself; a value that is sent is ignored."
+            fields[column.name] = (kind, Field(default_factory=absent, description=note))
+        else:
+            fields[column.name] = (kind, Field(default_factory=absent)) if optional(column) else (kind, ...)
+    note = f"A row of {table.name} to be written."
+    return create_model(name, __base__=Strict, __doc__=note, __cls_kwargs__={"json_schema_extra": extra}, **fields)
+
+
+def _may_be_left_out(column: Column[Any]) -> bool:
+    return bool(column.nullable) or column.server_default is not None
+
+
+def _nullable(column: Column[Any], kind: FieldType) -> FieldType:
+    return kind | None if column.nullable else kind
+
+
+def _row_type(column: Column[Any]) -> FieldType:
+    match column.type:
+        case Text() if "words" not in column.info:
+            return str
+        case DateTime():
+            return Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+        case _:
+            return type_of(column)

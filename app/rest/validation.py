@@ -1,0 +1,124 @@
+"""Requests: path, query and body checked against their schemas before a view runs.
+
+Invariant: a view sees valid values or is not called, and the problem names every wrong field of path, query and body
+together. Path and query are read as strings (``limit=10`` is a number), bodies as strict JSON. flask-openapi3 reads
+the same schemas for the OpenAPI document; its own checking is switched off, for it can do neither of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from uuid import UUID
+
+from flask import Response, request
+from pydantic import BaseModel, Field, ValidationError
+from werkzeug.routing import BaseConverter
+
+from app.rest.problems import FieldError, ProblemError, field_errors
+from app.rest.schema import Strict
+
+View = Callable[..., Response]
+JSON_TYPES = ("application/json",)
+PATCH_TYPES = ("application/json", "application/merge-patch+json")
+
+
+class RowIdConverter(BaseConverter):
+    """``<row:id>``: takes what is in the place of an id, but for the words that name something else there.
+
+    Otherwise PUT /api/alerts/export would be about an alert of that name, and not 405.
+    """
+
+    regex = "(?!(?:export|resolve)$)[^/]+"
+    part_isolating = True
+
+
+class ById(Strict):
+    """The path of one row."""
+
+    id: UUID = Field(description="The id of the row.")
+
+
+def reads(
+    path: type[BaseModel] | None = None,
+    query: type[BaseModel] | None = None,
+    body: type[BaseModel] | None = None,
+) -> Callable[[View], View]:
+    """Call the view with ``path``, ``query`` and ``body`` as far as they are asked for."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(**path_values: str) -> Response:
+            return view(**_arguments(path, query or Strict, body, path_values))
+
+        schemas = {"path": path, "query": query, "body": body}
+        checked.__annotations__ = {name: schema for name, schema in schemas.items() if schema}
+        checked.__delay_validate_request__ = True  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def _arguments(
+    path: type[BaseModel] | None, query: type[BaseModel], body: type[BaseModel] | None, path_values: dict[str, str]
+) -> dict[str, BaseModel]:
+    arguments: dict[str, BaseModel] = {}
+    errors: list[FieldError] = _given_twice()
+    for name, schema, values in (("path", path, path_values), ("query", query, request.args.to_dict())):
+        try:
+            if schema:
+                arguments[name] = schema.model_validate_strings(values, strict=False)
+        except ValidationError as error:
+            errors += field_errors(error)
+    status = 400 if errors else 422
+    if body:
+        try:
+            arguments["body"] = body.model_validate_json(json_body())
+        except ValidationError as error:
+            errors += _body_errors(error)
+    if errors:
+        raise refused(status, errors)
+    if query is Strict:
+        del arguments["query"]
+    return arguments
+
+
+def json_body() -> bytes:
+    """The body, if it says that it is JSON; reading it raises 413 where it is too large."""
+    wanted = PATCH_TYPES if request.method == "PATCH" else JSON_TYPES
+    refuse_encoding()
+    if request.mimetype not in wanted:
+        raise ProblemError(
+            415,
+            f"The body must be {' or '.join(wanted)}, not {request.mimetype or 'without a content type'}.",
+            headers={"Accept-Patch" if request.method == "PATCH" else "Accept-Post": ", ".join(wanted)},
+        )
+    return request.get_data()
+
+
+def refuse_encoding() -> None:
+    """Compressed bodies are not read: their true size would be known too late."""
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise ProblemError(415, "The body must come without Content-Encoding.", headers={"Accept-Encoding": "identity"})
+
+
+def _body_errors(error: ValidationError) -> list[FieldError]:
+    for item in error.errors(include_url=False, include_input=False):
+        if item["type"] == "json_invalid":
+            raise ProblemError(400, f"The body is not valid JSON: {item['ctx']['error']}.")
+    return field_errors(error)
+
+
+def _given_twice() -> list[FieldError]:
+    return [
+        FieldError(field=name, message="is given more than once")
+        for name, values in request.args.lists()
+        if len(values) > 1
+    ]
+
+
+def refused(status: int, errors: list[FieldError]) -> ProblemError:
+    """The problem of these wrong fields."""
+    names = sorted({error.field for error in errors})
+    shown = ", ".join(names[:8]) + (" and more" if len(names) > 8 else "")
+    return ProblemError(status, f"Not accepted: {shown[:500]}.", errors)

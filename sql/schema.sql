@@ -1,0 +1,959 @@
+-- The schema that the migrations in this folder make, for reading. Nothing runs this file.
+-- Written by `./run flask schema`; a test compares it with the migrations.
+
+CREATE TYPE public.detection_status AS ENUM (
+    'detecting',
+    'tracking',
+    'waiting'
+);
+
+CREATE TYPE public.movement_direction AS ENUM (
+    'in',
+    'out'
+);
+
+CREATE TYPE public.session_status AS ENUM (
+    'active',
+    'completed',
+    'error',
+    'cancelled'
+);
+
+CREATE FUNCTION public.change_log_place() RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select s.system_identifier::text || '/' || c.timeline_id::text || '/' || d.oid::text
+    from pg_control_system() s, pg_control_checkpoint() c, pg_database d
+    where d.datname = current_database()
+$$;
+
+CREATE FUNCTION public.end_silent_sessions(silence interval) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    ended bigint;
+begin
+    update sessions s
+    set status = 'error', end_time = r.reported_at,
+        duration_seconds = greatest(0, extract(epoch from r.reported_at - s.start_time))
+    from session_reports r
+    where r.session_id = s.id and s.status = 'active' and greatest(r.reported_at, s.updated_at) < now() - silence;
+    get diagnostics ended = row_count;
+    delete from session_reports r
+    where not exists (select from sessions s where s.id = r.session_id and s.status = 'active');
+    return ended;
+end
+$$;
+
+CREATE FUNCTION public.evaluate_metrics() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    reached record;
+begin
+    if not exists (
+        select from (
+            select session_id, max(current_people_count) as people, max(people_entered_last_minute) as entered,
+                   max(people_exited_last_minute) as exited, max(processing_latency_ms) as latency
+            from new_metrics group by session_id
+        ) m, public.alert_thresholds t
+        where t.is_active and (t.session_id is null or t.session_id = m.session_id)
+          and case t.alert_type
+                  when 'people_count' then m.people
+                  when 'entered_per_minute' then m.entered
+                  when 'exited_per_minute' then m.exited
+                  when 'processing_latency_ms' then m.latency
+              end >= t.threshold_value
+    ) and not exists (
+        select from new_metrics m join public.alert_states s using (session_id)
+    ) then
+        return null;
+    end if;
+    for reached in
+        with peaks as (
+            select session_id, max(current_people_count) as people, max(people_entered_last_minute) as entered,
+                   max(people_exited_last_minute) as exited, max(processing_latency_ms) as latency
+            from new_metrics group by session_id
+        ), latest as (
+            select distinct on (session_id) * from new_metrics order by session_id, timestamp desc
+        )
+        select t as threshold, p.session_id, v.peak, coalesce(v.latest, v.peak) as latest
+        from peaks p
+        join latest l using (session_id)
+        cross join lateral (values
+            ('people_count', p.people::double precision, l.current_people_count::double precision),
+            ('entered_per_minute', p.entered, l.people_entered_last_minute),
+            ('exited_per_minute', p.exited, l.people_exited_last_minute),
+            ('processing_latency_ms', p.latency, l.processing_latency_ms)) as v (alert_type, peak, latest)
+        join public.alert_thresholds t
+            on t.alert_type = v.alert_type and (t.session_id is null or t.session_id = p.session_id)
+        where v.peak is not null
+          and (t.is_active and v.peak >= t.threshold_value or exists (
+              select from public.alert_states s where s.threshold_id = t.id and s.session_id = p.session_id))
+        order by t.id, p.session_id
+    loop
+        perform public.settle_alert(reached.threshold, reached.session_id, reached.peak, reached.latest);
+    end loop;
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.evaluate_silence() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    reached record;
+begin
+    for reached in
+        select t as threshold, r.session_id, extract(epoch from clock_timestamp() - r.reported_at) as silent
+        from alert_thresholds t
+        join session_reports r on t.session_id is null or t.session_id = r.session_id
+        join sessions s on s.id = r.session_id and s.status = 'active'
+        where t.alert_type = 'no_signal_seconds'
+    loop
+        if reached.silent >= (reached.threshold).threshold_value or exists (
+            select from alert_states
+            where threshold_id = (reached.threshold).id and session_id = reached.session_id)
+        then
+            perform settle_alert(reached.threshold, reached.session_id, reached.silent, reached.silent);
+        end if;
+    end loop;
+    with ended as (
+        delete from alert_states a using sessions s
+        where s.id = a.session_id and s.status <> 'active' returning a.alert_id
+    )
+    update alert_logs set is_resolved = true where id in (select alert_id from ended) and not is_resolved;
+end
+$$;
+
+CREATE FUNCTION public.fold_movements(most integer DEFAULT 20000) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    first bigint;
+    last bigint;
+    sessions uuid[];
+    starts timestamptz[];
+begin
+    -- The key is the project's own: the bytes of "counting" as a number.
+    if not pg_try_advisory_xact_lock(7165064744911531623) then
+        return 0;
+    end if;
+    select folded into first from movement_counts_cursor;
+    select max(id) into last from (select id from change_log where id > first order by id limit most) as next;
+    if last is null then
+        return 0;
+    end if;
+    if first < (select min(id) - 1 from change_log) or exists (
+        select from change_log
+        where id > first and id <= last and action = 'TRUNCATE' and table_name = 'people_movements')
+    then
+        perform recount_movements();
+        return last - first;
+    end if;
+    with folded as (
+        insert into movement_counts as c
+        select * from movement_deltas(first, last)
+        on conflict (session_id, minute) do update
+        set entered = c.entered + excluded.entered, exited = c.exited + excluded.exited
+        returning c.session_id, c.minute
+    )
+    select array_agg(k.session_id), array_agg(k.start) into sessions, starts from (
+        select distinct s.session_id, quarter_of(f.minute) as start
+        from folded f cross join lateral (values (f.session_id), (null)) as s (session_id)
+        where quarter_of(f.minute) is not null) as k;
+    if sessions is not null then
+        perform sum_quarters(sessions, starts);
+    end if;
+    insert into session_reports as r
+    select session_id, max(recorded_at) from change_log
+    where id > first and id <= last and action = 'INSERT' and table_name in ('people_movements', 'realtime_metrics')
+    group by session_id
+    on conflict (session_id) do update set reported_at = excluded.reported_at;
+    update movement_counts_cursor set folded = last;
+    return last - first;
+end
+$$;
+
+CREATE FUNCTION public.is_commit() RETURNS boolean
+    LANGUAGE plpgsql
+    AS $_$
+declare
+    answer text := current_setting('change_log.is_commit', true);
+    statement text := extract(epoch from statement_timestamp())::text;
+    found boolean;
+begin
+    if answer = statement || ' yes' then
+        return true;
+    elsif answer = statement || ' no' then
+        return false;
+    end if;
+    found := current_query() ~* '^\s*(/\*.*?\*/\s*|--[^\n]*\n\s*)*(commit|end)\M'
+          or right(current_query(), 30) ~* ';\s*(commit|end)(\s+(work|transaction))?[\s;]*$';
+    perform set_config('change_log.is_commit', statement || case when found then ' yes' else ' no' end, true);
+    return found;
+end
+$_$;
+
+CREATE FUNCTION public.keep_resolved_at() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    new.resolved_at := case when new.is_resolved then coalesce(new.resolved_at, now()) end;
+    return new;
+end
+$$;
+
+CREATE FUNCTION public.movement_deltas(after bigint, upto bigint) RETURNS TABLE(session_id uuid, minute timestamp with time zone, entered bigint, exited bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    select (line ->> 'session_id')::uuid, date_trunc('minute', (line ->> 'movement_time')::timestamptz),
+           sum(case when line ->> 'movement_direction' = 'in' then sign else 0 end)::bigint,
+           sum(case when line ->> 'movement_direction' = 'out' then sign else 0 end)::bigint
+    from change_log
+    cross join lateral (values
+        (case when action <> 'DELETE' then payload::json -> 'data' end, 1),
+        (case when action <> 'INSERT' then payload::json -> 'old_data' end, -1)) as lines (line, sign)
+    where id > after and id <= upto and table_name = 'people_movements' and action in ('INSERT', 'UPDATE', 'DELETE')
+      and line is not null
+    group by 1, 2
+$$;
+
+CREATE FUNCTION public.movement_spans(since timestamp with time zone, until timestamp with time zone, session uuid, zone text, is_by_minute boolean) RETURNS TABLE(start timestamp with time zone, "end" timestamp with time zone, first_minute timestamp with time zone, last_minute timestamp with time zone, entered bigint, exited bigint, inside bigint, peak bigint, spent bigint)
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+#variable_conflict use_column
+declare
+    folded bigint := (select folded from movement_counts_cursor);
+begin
+    return query
+    with deltas as materialized (
+        select d.minute, d.entered, d.exited from movement_deltas(folded, 9223372036854775807) d
+        where (session is null or d.session_id = session) and d.minute >= since and d.minute < until
+    ), stored as materialized (
+        select q.*, q.start at time zone zone as local,
+               (q.start + interval '15 minutes') at time zone zone as local_end
+        from movement_quarters q
+        where not is_by_minute and session is null and q.session_id is null
+          and q.start >= since and q.start < until
+        union all
+        select q.*, q.start at time zone zone, (q.start + interval '15 minutes') at time zone zone
+        from movement_quarters q
+        where not is_by_minute and session is not null and q.session_id = session
+          and q.start >= since and q.start < until
+    ), broken as materialized (
+        select quarter_of(minute) as start from deltas
+        union
+        select quarter_of(since)
+        union
+        select quarter_of(until)
+        union
+        select s.start from stored s
+        where s.local_end - s.local <> interval '15 minutes' or extract(epoch from s.local)::bigint % 900 <> 0
+    ), ranges as materialized (
+        select greatest(b.start, since) as since, least(b.start + interval '15 minutes', until) as until
+        from broken b where not is_by_minute and b.start is not null
+        union all
+        select since, until where is_by_minute
+        union all
+        select since, least(until, '0001-01-01T00:00Z'::timestamptz) where not is_by_minute
+        union all
+        select greatest(since, '9999-12-31T00:00Z'::timestamptz), until where not is_by_minute
+    ), parts as (
+        select c.minute, c.entered, c.exited
+        from ranges r join movement_counts c on c.minute >= r.since and c.minute < r.until
+        where session is null
+        union all
+        select c.minute, c.entered, c.exited
+        from ranges r join movement_counts c
+            on c.session_id = session and c.minute >= r.since and c.minute < r.until
+        where session is not null
+        union all
+        select * from deltas
+    ), minutes as (
+        select minute, sum(entered)::bigint as entered, sum(exited)::bigint as exited
+        from parts group by 1 having sum(entered) <> 0 or sum(exited) <> 0
+    ), spans as (
+        select s.start, s.start + interval '15 minutes' as "end", s.first_minute, s.last_minute, s.entered, s.exited,
+               s.lowest, s.highest, s.climb, s.area, s.lows, s.lasted, date_trunc('day', s.local) as day
+        from stored s where s.start not in (select b.start from broken b where b.start is not null)
+        union all
+        select minute, minute + interval '1 minute', minute, minute, entered, exited, entered - exited,
+               entered - exited, 0, entered - exited, null, null, date_trunc('day', minute at time zone zone)
+        from minutes where isfinite(minute)
+    ), nets as (
+        select *, (sum(entered - exited) over running - (entered - exited))::bigint as before
+        from spans window running as (partition by day order by start)
+    ), held as (
+        select *, least(0, min(before + lowest) over (partition by day order by start)) as low_after,
+               least(0, min(before + lowest) over (partition by day order by start
+                                                   rows between unbounded preceding and 1 preceding)) as low_before
+        from nets
+    )
+    select start, "end", first_minute, last_minute, entered, exited, before + entered - exited - low_after,
+           greatest(before - low_before + highest, climb),
+           case when lows is null then before + entered - exited - low_after
+                when before - low_before >= -lowest
+                then area + (before - low_before) * (extract(epoch from "end" - first_minute)::bigint / 60)
+                else area + (select sum(greatest(before - low_before, -low) * for_minutes)::bigint
+                             from unnest(lows, lasted) as u (low, for_minutes)) end
+    from held;
+end
+$$;
+
+CREATE FUNCTION public.notify_alert_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+            declare
+                change_id bigint;
+                is_plain boolean := current_setting('TimeZone') in ('UTC', 'Etc/UTC')
+                                    and current_setting('extra_float_digits')::integer > 0;
+                new_row text := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
+                old_row text := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
+            begin
+                if new_row = old_row then
+                    return null;
+                elsif tg_op <> 'TRUNCATE' and
+                      (statement_timestamp() = transaction_timestamp() or public.is_commit()) then
+                    change_id := public.record_change('alert_changes', 'alert_logs', tg_op, coalesce(new.session_id, old.session_id),
+                                                      old.session_id, new_row, old_row);
+                else
+                    perform public.postpone_change(0, 'alert_changes', 'alert_logs', tg_op, coalesce(new.session_id, old.session_id),
+                                                   old.session_id, new_row, old_row);
+                end if;
+                return null;
+            end
+            $$;
+
+CREATE FUNCTION public.notify_metrics_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+            declare
+                change_id bigint;
+                is_plain boolean := current_setting('TimeZone') in ('UTC', 'Etc/UTC')
+                                    and current_setting('extra_float_digits')::integer > 0;
+                new_row text := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
+                old_row text := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
+            begin
+                if new_row = old_row then
+                    return null;
+                elsif tg_op <> 'TRUNCATE' and
+                      (statement_timestamp() = transaction_timestamp() or public.is_commit()) then
+                    change_id := public.record_change('metrics_changes', 'realtime_metrics', tg_op, coalesce(new.session_id, old.session_id),
+                                                      old.session_id, new_row, old_row);
+                else
+                    perform public.postpone_change(0, 'metrics_changes', 'realtime_metrics', tg_op, coalesce(new.session_id, old.session_id),
+                                                   old.session_id, new_row, old_row);
+                end if;
+                return null;
+            end
+            $$;
+
+CREATE FUNCTION public.notify_movement_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+            declare
+                change_id bigint;
+                is_plain boolean := current_setting('TimeZone') in ('UTC', 'Etc/UTC')
+                                    and current_setting('extra_float_digits')::integer > 0;
+                new_row text := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
+                old_row text := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
+            begin
+                if new_row = old_row then
+                    return null;
+                elsif tg_op <> 'TRUNCATE' and
+                      (statement_timestamp() = transaction_timestamp() or public.is_commit()) then
+                    change_id := public.record_change('movement_changes', 'people_movements', tg_op, coalesce(new.session_id, old.session_id),
+                                                      old.session_id, new_row, old_row);
+                else
+                    perform public.postpone_change(0, 'movement_changes', 'people_movements', tg_op, coalesce(new.session_id, old.session_id),
+                                                   old.session_id, new_row, old_row);
+                end if;
+                return null;
+            end
+            $$;
+
+CREATE FUNCTION public.notify_session_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+            declare
+                change_id bigint;
+                is_plain boolean := current_setting('TimeZone') in ('UTC', 'Etc/UTC')
+                                    and current_setting('extra_float_digits')::integer > 0;
+                new_row text := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
+                old_row text := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
+            begin
+                if new_row = old_row then
+                    return null;
+                elsif tg_op <> 'TRUNCATE' and
+                      (statement_timestamp() = transaction_timestamp() or public.is_commit()) then
+                    change_id := public.record_change('session_changes', 'sessions', tg_op, coalesce(new.id, old.id),
+                                                      old.id, new_row, old_row);
+                else
+                    perform public.postpone_change(0, 'session_changes', 'sessions', tg_op, coalesce(new.id, old.id),
+                                                   old.id, new_row, old_row);
+                end if;
+                return null;
+            end
+            $$;
+
+CREATE FUNCTION public.postpone_change(postponed integer, channel text, table_name text, action text, session_id uuid, old_session_id uuid, new_row text, old_row text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    set constraints public.change_log_pending_commit deferred;
+    insert into public.change_log_pending
+        (postponed, channel, table_name, action, session_id, old_session_id, new_row, old_row)
+    values (postponed, channel, table_name, action, session_id, old_session_id, new_row, old_row);
+end
+$$;
+
+CREATE FUNCTION public.quarter_of(minute timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select case when minute >= '0001-01-01T00:00Z'::timestamptz and minute < '9999-12-31T00:00Z'::timestamptz
+        then date_bin('15 minutes', minute, '2000-01-01T00:00Z'::timestamptz) end
+$$;
+
+CREATE FUNCTION public.record_change(channel text, table_name text, action text, session_id uuid, old_session_id uuid, new_row text, old_row text) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    -- The key is the project's own: the bytes of "changes" as a number.
+    change_id bigint := case when pg_advisory_xact_lock(27980790367741299) is not null
+                             then nextval('public.change_log_id_seq') end;
+    recorded_at timestamptz := clock_timestamp();
+    head text := '{"id":' || change_id::text || ',"table":"' || table_name || '","action":"' || action || '"';
+    payload text := head || ',"data":' || coalesce(new_row, old_row, 'null')
+        || ',"old_data":' || coalesce(old_row, 'null')
+        || ',"timestamp":' || extract(epoch from recorded_at)::text || '}';
+    announced text := coalesce(current_setting('change_log.announced', true), '');
+begin
+    insert into public.change_log values
+        (change_id, table_name, action, session_id, old_session_id, payload, recorded_at);
+
+    if length(announced) >= 25 or (announced = '' and pg_notification_queue_usage() > 0.5) then
+        return change_id;
+    elsif set_config('change_log.announced', announced || '.', true) is null then
+        return change_id;
+    elsif length(announced) = 24 or octet_length(payload) >= 8000 then
+        payload := head || ',"session_id":' || coalesce('"' || session_id::text || '"', 'null') || '}';
+    end if;
+    return case when pg_notify(channel, payload) is not null then change_id end;
+end
+$$;
+
+CREATE FUNCTION public.record_pending_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    change_id bigint;
+begin
+    delete from public.change_log_pending where pending_id = new.pending_id;
+    if new.postponed < 10 and left(current_query(), 1000) ~* '\mset\s+constraints\M' and not public.is_commit() then
+        perform public.postpone_change(new.postponed + 1, new.channel, new.table_name, new.action, new.session_id,
+                                       new.old_session_id, new.new_row, new.old_row);
+    else
+        change_id := public.record_change(new.channel, new.table_name, new.action, new.session_id, new.old_session_id,
+                                          new.new_row, new.old_row);
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.recount_movements() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    day date;
+begin
+    delete from movement_counts;
+    -- One statement, hence one snapshot: the rows and the cursor belong together.
+    with counted as (
+        insert into movement_counts
+        select m.session_id, date_trunc('minute', m.movement_time), count(*) filter (where m.movement_direction = 'in'),
+               count(*) filter (where m.movement_direction = 'out')
+        from people_movements m group by 1, 2
+    )
+    insert into movement_counts_cursor as c (folded) values ((select coalesce(max(id), 0) from change_log))
+    on conflict (is_only) do update set folded = excluded.folded;
+    delete from movement_quarters;
+    for day in select distinct (minute at time zone 'UTC')::date from movement_counts where quarter_of(minute) is not null
+    loop
+        perform sum_quarters(array_agg(k.session_id), array_agg(k.start)) from (
+            select distinct s.session_id, quarter_of(c.minute) as start
+            from movement_counts c cross join lateral (values (c.session_id), (null)) as s (session_id)
+            where c.minute >= day::timestamp at time zone 'UTC' and c.minute < (day + 1)::timestamp at time zone 'UTC'
+        ) as k;
+    end loop;
+end
+$$;
+
+CREATE FUNCTION public.resolve_alerts_of_threshold() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    with ended as (
+        delete from public.alert_states where threshold_id = old.id returning alert_id
+    )
+    update public.alert_logs set is_resolved = true where id in (select alert_id from ended) and not is_resolved;
+    return coalesce(new, old);
+end
+$$;
+
+CREATE FUNCTION public.row_text(source record) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET extra_float_digits TO '1'
+    AS $$
+begin
+    return row_to_json(source)::text;
+end
+$$;
+
+CREATE TABLE public.alert_thresholds (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    session_id uuid,
+    threshold_name text NOT NULL,
+    threshold_value integer NOT NULL,
+    alert_message text,
+    is_active boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    alert_type text DEFAULT 'people_count'::text NOT NULL,
+    resolve_margin integer,
+    CONSTRAINT alert_thresholds_alert_type_check CHECK ((alert_type = ANY (ARRAY['people_count'::text, 'entered_per_minute'::text, 'exited_per_minute'::text, 'processing_latency_ms'::text, 'no_signal_seconds'::text]))),
+    CONSTRAINT alert_thresholds_resolve_margin_check CHECK ((resolve_margin >= 0)),
+    CONSTRAINT alert_thresholds_threshold_value_check CHECK ((threshold_value >= 0))
+);
+
+COMMENT ON COLUMN public.alert_thresholds.resolve_margin IS 'Null: a tenth of the threshold.';
+
+CREATE FUNCTION public.settle_alert(threshold public.alert_thresholds, session uuid, peak double precision, latest double precision) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    -- Not everything that a camera measures fits into the column.
+    top integer := least(peak, 2147483647)::integer;
+    now_value integer := least(latest, 2147483647)::integer;
+    margin integer := coalesce(threshold.resolve_margin, threshold.threshold_value / 10);
+    raised uuid := gen_random_uuid();
+    settled uuid;
+begin
+    if threshold.is_active and peak >= threshold.threshold_value then
+        insert into public.alert_states values (threshold.id, session, raised)
+        on conflict (threshold_id, session_id) do nothing;
+        if found then
+            insert into public.alert_logs
+                (id, session_id, threshold_id, alert_type, alert_message, current_value, threshold_value)
+            values (raised, session, threshold.id, threshold.alert_type,
+                    coalesce(threshold.alert_message, threshold.threshold_name), top, threshold.threshold_value);
+        end if;
+    end if;
+    if not threshold.is_active or latest < threshold.threshold_value - margin then
+        delete from public.alert_states where threshold_id = threshold.id and session_id = session
+        returning alert_id into settled;
+        update public.alert_logs set is_resolved = true, current_value = now_value
+        where id = settled and not is_resolved;
+    else
+        update public.alert_logs a set current_value = now_value
+        from public.alert_states s
+        where s.threshold_id = threshold.id and s.session_id = session and a.id = s.alert_id and a.id <> raised
+          and not a.is_resolved and a.current_value is distinct from now_value;
+    end if;
+exception when others then
+    -- Whatever goes wrong with an alert, the camera's metrics are written.
+    raise warning 'alert of threshold % for session %: %', threshold.id, session, sqlerrm;
+end
+$$;
+
+CREATE FUNCTION public.settle_change_log() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET lock_timeout TO '2s'
+    AS $$
+begin
+    if exists (select from public.change_log_home where place = public.change_log_place()) then
+        return false;
+    end if;
+    -- The same lock as for ids, taken first: whoever comes second finds the work done.
+    perform pg_advisory_xact_lock(27980790367741299);
+    update public.change_log_home set place = public.change_log_place() where place <> public.change_log_place();
+    if not found then
+        return false;
+    end if;
+    -- More changes than anybody loses with a backup; JavaScript counts exactly to nine million times that.
+    truncate public.change_log;
+    perform setval('public.change_log_id_seq', nextval('public.change_log_id_seq') + 1000000000);
+    perform public.record_change(channel, table_name, 'RESET', null, null, null, null)
+    from (values ('session_changes', 'sessions'), ('movement_changes', 'people_movements'),
+                 ('alert_changes', 'alert_logs'), ('metrics_changes', 'realtime_metrics')) as t (channel, table_name);
+    return true;
+end
+$$;
+
+CREATE FUNCTION public.sum_quarters(sessions uuid[], starts timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+begin
+    delete from movement_quarters q using unnest(sessions, starts) as k (session_id, start)
+    where q.session_id = k.session_id and q.start = k.start;
+    delete from movement_quarters q using unnest(sessions, starts) as k (session_id, start)
+    where q.session_id is null and k.session_id is null and q.start = k.start;
+    insert into movement_quarters
+    with keys as materialized (
+        select * from unnest(sessions, starts) as k (session_id, start)
+    ), parts as (
+        select k.session_id, k.start, c.minute, c.entered, c.exited
+        from keys k join movement_counts c
+            on c.session_id = k.session_id and c.minute >= k.start and c.minute < k.start + interval '15 minutes'
+        where k.session_id is not null
+        union all
+        select null, k.start, c.minute, c.entered, c.exited
+        from keys k join movement_counts c on c.minute >= k.start and c.minute < k.start + interval '15 minutes'
+        where k.session_id is null
+    ), minutes as (
+        select session_id, start, minute, sum(entered)::bigint as entered, sum(exited)::bigint as exited
+        from parts group by 1, 2, 3 having sum(entered) <> 0 or sum(exited) <> 0
+    ), nets as (
+        select *, (sum(entered - exited) over running)::bigint as net,
+               extract(epoch from coalesce(lead(minute) over running, start + interval '15 minutes') - minute)::integer
+                   / 60 as lasted
+        from minutes window running as (partition by session_id, start order by minute)
+    ), steps as (
+        select *, min(net) over (partition by session_id, start order by minute) as low from nets
+    )
+    select session_id, start, min(minute), max(minute), sum(entered), sum(exited), min(net), max(net), max(net - low),
+           sum(net * lasted), array_agg(low order by minute), array_agg(lasted order by minute)
+    from steps group by 1, 2;
+end
+$$;
+
+CREATE FUNCTION public.test_sse_triggers() RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform public.postpone_change(0, channel, table_name, 'TEST', null, null, '{"test":true}', null)
+    from (values ('session_changes', 'sessions'), ('movement_changes', 'people_movements'),
+                 ('alert_changes', 'alert_logs'), ('metrics_changes', 'realtime_metrics')) as t (channel, table_name);
+    return 'TEST sent on session_changes, movement_changes, alert_changes, metrics_changes';
+end
+$$;
+
+CREATE FUNCTION public.touch_updated_at() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    new.updated_at := now();
+    return new;
+end
+$$;
+
+CREATE TABLE public.alert_logs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    session_id uuid,
+    threshold_id uuid,
+    alert_type text NOT NULL,
+    alert_message text,
+    current_value integer,
+    threshold_value integer,
+    triggered_at timestamp with time zone DEFAULT now() NOT NULL,
+    resolved_at timestamp with time zone,
+    is_resolved boolean DEFAULT false NOT NULL
+);
+
+CREATE TABLE public.alert_states (
+    threshold_id uuid NOT NULL,
+    session_id uuid NOT NULL,
+    alert_id uuid NOT NULL
+);
+
+CREATE TABLE public.change_log (
+    id bigint NOT NULL,
+    table_name text NOT NULL,
+    action text NOT NULL,
+    session_id uuid,
+    old_session_id uuid,
+    payload text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.change_log IS 'Changes in commit order; read by "id > cursor". Written by triggers only.';
+
+COMMENT ON COLUMN public.change_log.old_session_id IS 'The session before, for UPDATE and DELETE.';
+
+CREATE TABLE public.change_log_home (
+    is_only boolean DEFAULT true NOT NULL,
+    place text NOT NULL,
+    CONSTRAINT change_log_home_is_only_check CHECK (is_only)
+);
+
+CREATE SEQUENCE public.change_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE public.change_log_id_seq OWNED BY public.change_log.id;
+
+CREATE UNLOGGED TABLE public.change_log_pending (
+    pending_id bigint NOT NULL,
+    postponed integer NOT NULL,
+    channel text NOT NULL,
+    table_name text NOT NULL,
+    action text NOT NULL,
+    session_id uuid,
+    old_session_id uuid,
+    new_row text,
+    old_row text
+);
+
+ALTER TABLE public.change_log_pending ALTER COLUMN pending_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.change_log_pending_pending_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.movement_counts (
+    session_id uuid NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    entered bigint NOT NULL,
+    exited bigint NOT NULL
+);
+
+CREATE TABLE public.movement_counts_cursor (
+    is_only boolean DEFAULT true NOT NULL,
+    folded bigint NOT NULL,
+    CONSTRAINT movement_counts_cursor_is_only_check CHECK (is_only)
+);
+
+CREATE TABLE public.movement_quarters (
+    session_id uuid,
+    start timestamp with time zone NOT NULL,
+    first_minute timestamp with time zone NOT NULL,
+    last_minute timestamp with time zone NOT NULL,
+    entered bigint NOT NULL,
+    exited bigint NOT NULL,
+    lowest bigint NOT NULL,
+    highest bigint NOT NULL,
+    climb bigint NOT NULL,
+    area bigint NOT NULL,
+    lows bigint[] NOT NULL,
+    lasted integer[] NOT NULL
+);
+
+CREATE TABLE public.people_movements (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    session_id uuid NOT NULL,
+    person_id integer NOT NULL,
+    movement_direction public.movement_direction NOT NULL,
+    movement_time timestamp with time zone DEFAULT now() NOT NULL,
+    centroid_x double precision,
+    centroid_y double precision,
+    bounding_box_x1 double precision,
+    bounding_box_y1 double precision,
+    bounding_box_x2 double precision,
+    bounding_box_y2 double precision,
+    confidence_score double precision,
+    frame_number integer,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT people_movements_bounding_box_check CHECK (((abs(bounding_box_x1) < 'Infinity'::double precision) AND (abs(bounding_box_y1) < 'Infinity'::double precision) AND (abs(bounding_box_x2) < 'Infinity'::double precision) AND (abs(bounding_box_y2) < 'Infinity'::double precision))),
+    CONSTRAINT people_movements_centroid_check CHECK (((abs(centroid_x) < 'Infinity'::double precision) AND (abs(centroid_y) < 'Infinity'::double precision))),
+    CONSTRAINT people_movements_confidence_score_check CHECK (((confidence_score >= (0)::double precision) AND (confidence_score <= (1)::double precision))),
+    CONSTRAINT people_movements_frame_number_check CHECK ((frame_number >= 0))
+);
+
+CREATE TABLE public.realtime_metrics (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    session_id uuid NOT NULL,
+    "timestamp" timestamp with time zone DEFAULT now() NOT NULL,
+    current_people_count integer DEFAULT 0 NOT NULL,
+    people_entered_last_minute integer DEFAULT 0,
+    people_exited_last_minute integer DEFAULT 0,
+    detection_status public.detection_status DEFAULT 'waiting'::public.detection_status NOT NULL,
+    fps_current double precision,
+    cpu_usage_percentage double precision,
+    memory_usage_mb double precision,
+    processing_latency_ms double precision,
+    CONSTRAINT realtime_metrics_cpu_usage_percentage_check CHECK (((cpu_usage_percentage >= (0)::double precision) AND (cpu_usage_percentage <= (100)::double precision))),
+    CONSTRAINT realtime_metrics_current_people_count_check CHECK ((current_people_count >= 0)),
+    CONSTRAINT realtime_metrics_fps_current_check CHECK (((fps_current >= (0)::double precision) AND (fps_current < 'Infinity'::double precision))),
+    CONSTRAINT realtime_metrics_memory_usage_mb_check CHECK (((memory_usage_mb >= (0)::double precision) AND (memory_usage_mb < 'Infinity'::double precision))),
+    CONSTRAINT realtime_metrics_people_entered_last_minute_check CHECK ((people_entered_last_minute >= 0)),
+    CONSTRAINT realtime_metrics_people_exited_last_minute_check CHECK ((people_exited_last_minute >= 0)),
+    CONSTRAINT realtime_metrics_processing_latency_ms_check CHECK (((processing_latency_ms >= (0)::double precision) AND (processing_latency_ms < 'Infinity'::double precision)))
+);
+
+CREATE TABLE public.session_reports (
+    session_id uuid NOT NULL,
+    reported_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.sessions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    session_name text NOT NULL,
+    input_source text,
+    output_path text,
+    start_time timestamp with time zone DEFAULT now() NOT NULL,
+    end_time timestamp with time zone,
+    duration_seconds double precision,
+    status public.session_status DEFAULT 'active'::public.session_status NOT NULL,
+    fps double precision,
+    total_frames integer,
+    resolution_width integer,
+    resolution_height integer,
+    confidence_threshold double precision DEFAULT 0.3,
+    skip_frames integer DEFAULT 3,
+    max_disappeared integer DEFAULT 15,
+    max_distance integer DEFAULT 80,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT sessions_confidence_threshold_check CHECK (((confidence_threshold >= (0)::double precision) AND (confidence_threshold <= (1)::double precision))),
+    CONSTRAINT sessions_duration_seconds_check CHECK (((duration_seconds >= (0)::double precision) AND (duration_seconds < 'Infinity'::double precision))),
+    CONSTRAINT sessions_fps_check CHECK (((fps >= (0)::double precision) AND (fps < 'Infinity'::double precision))),
+    CONSTRAINT sessions_max_disappeared_check CHECK ((max_disappeared >= 0)),
+    CONSTRAINT sessions_max_distance_check CHECK ((max_distance >= 0)),
+    CONSTRAINT sessions_resolution_height_check CHECK ((resolution_height >= 0)),
+    CONSTRAINT sessions_resolution_width_check CHECK ((resolution_width >= 0)),
+    CONSTRAINT sessions_skip_frames_check CHECK ((skip_frames >= 0)),
+    CONSTRAINT sessions_total_frames_check CHECK ((total_frames >= 0))
+);
+
+ALTER TABLE ONLY public.alert_logs
+    ADD CONSTRAINT alert_logs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.alert_states
+    ADD CONSTRAINT alert_states_pkey PRIMARY KEY (threshold_id, session_id);
+
+ALTER TABLE ONLY public.alert_thresholds
+    ADD CONSTRAINT alert_thresholds_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.change_log_home
+    ADD CONSTRAINT change_log_home_pkey PRIMARY KEY (is_only);
+
+ALTER TABLE ONLY public.change_log_pending
+    ADD CONSTRAINT change_log_pending_pkey PRIMARY KEY (pending_id);
+
+ALTER TABLE ONLY public.change_log
+    ADD CONSTRAINT change_log_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.movement_counts_cursor
+    ADD CONSTRAINT movement_counts_cursor_pkey PRIMARY KEY (is_only);
+
+ALTER TABLE ONLY public.movement_counts
+    ADD CONSTRAINT movement_counts_pkey PRIMARY KEY (session_id, minute);
+
+ALTER TABLE ONLY public.people_movements
+    ADD CONSTRAINT people_movements_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.realtime_metrics
+    ADD CONSTRAINT realtime_metrics_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.session_reports
+    ADD CONSTRAINT session_reports_pkey PRIMARY KEY (session_id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
+
+CREATE INDEX alert_logs_open_idx ON public.alert_logs USING btree (triggered_at, id) WHERE (NOT is_resolved);
+
+CREATE INDEX alert_logs_session_id_idx ON public.alert_logs USING btree (session_id, triggered_at, id);
+
+CREATE INDEX alert_logs_threshold_id_idx ON public.alert_logs USING btree (threshold_id);
+
+CREATE INDEX alert_logs_triggered_at_idx ON public.alert_logs USING btree (triggered_at, id);
+
+CREATE INDEX alert_states_session_id_idx ON public.alert_states USING btree (session_id);
+
+CREATE INDEX alert_thresholds_session_id_idx ON public.alert_thresholds USING btree (session_id, created_at, id);
+
+CREATE INDEX movement_counts_minute_idx ON public.movement_counts USING btree (minute) INCLUDE (entered, exited);
+
+CREATE UNIQUE INDEX movement_quarters_session_idx ON public.movement_quarters USING btree (session_id, start) WHERE (session_id IS NOT NULL);
+
+CREATE UNIQUE INDEX movement_quarters_together_idx ON public.movement_quarters USING btree (start) WHERE (session_id IS NULL);
+
+CREATE INDEX people_movements_movement_time_idx ON public.people_movements USING btree (movement_time, id);
+
+CREATE INDEX people_movements_session_id_idx ON public.people_movements USING btree (session_id, movement_time, id);
+
+CREATE INDEX realtime_metrics_session_id_idx ON public.realtime_metrics USING btree (session_id, "timestamp", id);
+
+CREATE INDEX realtime_metrics_timestamp_idx ON public.realtime_metrics USING btree ("timestamp", id);
+
+CREATE INDEX sessions_created_at_idx ON public.sessions USING btree (created_at, id);
+
+CREATE INDEX sessions_start_time_idx ON public.sessions USING btree (start_time, id);
+
+CREATE INDEX sessions_status_idx ON public.sessions USING btree (status, created_at, id);
+
+CREATE CONSTRAINT TRIGGER alert_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.alert_logs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_alert_change();
+
+CREATE TRIGGER alert_logs_keep_resolved_at BEFORE INSERT OR UPDATE OF is_resolved ON public.alert_logs FOR EACH ROW EXECUTE FUNCTION public.keep_resolved_at();
+
+CREATE TRIGGER alert_thresholds_touch_updated_at BEFORE UPDATE ON public.alert_thresholds FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION public.touch_updated_at();
+
+CREATE TRIGGER alert_truncate AFTER TRUNCATE ON public.alert_logs FOR EACH STATEMENT EXECUTE FUNCTION public.notify_alert_change();
+
+CREATE CONSTRAINT TRIGGER change_log_pending_commit AFTER INSERT ON public.change_log_pending DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.record_pending_change();
+
+CREATE TRIGGER metric_alerts AFTER INSERT ON public.realtime_metrics REFERENCING NEW TABLE AS new_metrics FOR EACH STATEMENT EXECUTE FUNCTION public.evaluate_metrics();
+
+CREATE CONSTRAINT TRIGGER metrics_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.realtime_metrics DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_metrics_change();
+
+CREATE TRIGGER metrics_truncate AFTER TRUNCATE ON public.realtime_metrics FOR EACH STATEMENT EXECUTE FUNCTION public.notify_metrics_change();
+
+CREATE CONSTRAINT TRIGGER movement_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.people_movements DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_movement_change();
+
+CREATE TRIGGER movement_truncate AFTER TRUNCATE ON public.people_movements FOR EACH STATEMENT EXECUTE FUNCTION public.notify_movement_change();
+
+CREATE CONSTRAINT TRIGGER session_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.sessions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_session_change();
+
+CREATE TRIGGER session_truncate AFTER TRUNCATE ON public.sessions FOR EACH STATEMENT EXECUTE FUNCTION public.notify_session_change();
+
+CREATE TRIGGER sessions_touch_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION public.touch_updated_at();
+
+CREATE TRIGGER threshold_change AFTER UPDATE ON public.alert_thresholds FOR EACH ROW WHEN ((((old.session_id IS DISTINCT FROM new.session_id) OR (old.alert_type IS DISTINCT FROM new.alert_type)) OR (old.is_active IS DISTINCT FROM new.is_active))) EXECUTE FUNCTION public.resolve_alerts_of_threshold();
+
+CREATE TRIGGER threshold_delete BEFORE DELETE ON public.alert_thresholds FOR EACH ROW EXECUTE FUNCTION public.resolve_alerts_of_threshold();
+
+ALTER TABLE ONLY public.alert_logs
+    ADD CONSTRAINT alert_logs_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.alert_logs
+    ADD CONSTRAINT alert_logs_threshold_id_fkey FOREIGN KEY (threshold_id) REFERENCES public.alert_thresholds(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.alert_states
+    ADD CONSTRAINT alert_states_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.alert_states
+    ADD CONSTRAINT alert_states_threshold_id_fkey FOREIGN KEY (threshold_id) REFERENCES public.alert_thresholds(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.alert_thresholds
+    ADD CONSTRAINT alert_thresholds_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.people_movements
+    ADD CONSTRAINT people_movements_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.realtime_metrics
+    ADD CONSTRAINT realtime_metrics_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
