@@ -19,7 +19,7 @@ CREATE TYPE public.session_status AS ENUM (
     'cancelled'
 );
 
-CREATE FUNCTION public.change_log_place() RETURNS text
+CREATE FUNCTION public.database_identity() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -27,6 +27,8 @@ CREATE FUNCTION public.change_log_place() RETURNS text
     from pg_control_system() s, pg_control_checkpoint() c, pg_database d
     where d.datname = current_database()
 $$;
+
+COMMENT ON FUNCTION public.database_identity() IS 'Which database this is: cluster, timeline (a new one for each promotion and point-in-time recovery), database.';
 
 CREATE FUNCTION public.end_silent_sessions(silence interval) RETURNS bigint
     LANGUAGE plpgsql
@@ -423,6 +425,33 @@ CREATE FUNCTION public.quarter_of(minute timestamp with time zone) RETURNS times
         then date_bin('15 minutes', minute, '2000-01-01T00:00Z'::timestamptz) end
 $$;
 
+CREATE FUNCTION public.recognize_database() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET lock_timeout TO '2s'
+    AS $$
+begin
+    if exists (select from public.change_log_home where database_identity = public.database_identity()) then
+        return false;
+    end if;
+    -- The same lock as for ids, taken first: a second caller finds the work done.
+    perform pg_advisory_xact_lock(27980790367741299);
+    update public.change_log_home set database_identity = public.database_identity()
+    where database_identity <> public.database_identity();
+    if not found then
+        return false;
+    end if;
+    -- More changes than a backup can be behind; JavaScript counts exactly to nine million times that.
+    truncate public.change_log;
+    perform setval('public.change_log_id_seq', nextval('public.change_log_id_seq') + 1000000000);
+    perform public.record_change(channel, table_name, 'RESET', null, null, null, null)
+    from (values ('session_changes', 'sessions'), ('movement_changes', 'people_movements'),
+                 ('alert_changes', 'alert_logs'), ('metrics_changes', 'realtime_metrics')) as t (channel, table_name);
+    return true;
+end
+$$;
+
 CREATE FUNCTION public.record_change(channel text, table_name text, action text, session_id uuid, old_session_id uuid, new_row text, old_row text) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
@@ -579,32 +608,6 @@ exception when others then
 end
 $$;
 
-CREATE FUNCTION public.settle_change_log() RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET "TimeZone" TO 'UTC'
-    SET lock_timeout TO '2s'
-    AS $$
-begin
-    if exists (select from public.change_log_home where place = public.change_log_place()) then
-        return false;
-    end if;
-    -- The same lock as for ids, taken first: whoever comes second finds the work done.
-    perform pg_advisory_xact_lock(27980790367741299);
-    update public.change_log_home set place = public.change_log_place() where place <> public.change_log_place();
-    if not found then
-        return false;
-    end if;
-    -- More changes than anybody loses with a backup; JavaScript counts exactly to nine million times that.
-    truncate public.change_log;
-    perform setval('public.change_log_id_seq', nextval('public.change_log_id_seq') + 1000000000);
-    perform public.record_change(channel, table_name, 'RESET', null, null, null, null)
-    from (values ('session_changes', 'sessions'), ('movement_changes', 'people_movements'),
-                 ('alert_changes', 'alert_logs'), ('metrics_changes', 'realtime_metrics')) as t (channel, table_name);
-    return true;
-end
-$$;
-
 CREATE FUNCTION public.sum_quarters(sessions uuid[], starts timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
@@ -700,7 +703,7 @@ COMMENT ON COLUMN public.change_log.old_session_id IS 'The session before, for U
 
 CREATE TABLE public.change_log_home (
     is_only boolean DEFAULT true NOT NULL,
-    place text NOT NULL,
+    database_identity text CONSTRAINT change_log_home_place_not_null NOT NULL,
     CONSTRAINT change_log_home_is_only_check CHECK (is_only)
 );
 

@@ -88,7 +88,7 @@ def admin_url(server_url, template):
     name = f"feed_{os.getpid()}_{next(_numbers)}"
     _execute(server_url, f"create database {name} template {template}")
     # A copy is not a restored backup here.
-    _execute(_with_database(server_url, name), "update change_log_home set place = change_log_place()")
+    _execute(_with_database(server_url, name), "update change_log_home set database_identity = database_identity()")
     yield _with_database(server_url, name)
     _execute(server_url, f"drop database {name} with (force)")
 

@@ -106,7 +106,7 @@ class Listener:
         with gevent.Timeout(self._check_seconds, TimeoutError("LISTEN got no answer")), connection.cursor() as cursor:
             for channel in CHANNELS:
                 cursor.execute(f"listen {channel}")
-            cursor.execute("select settle_change_log()")
+            cursor.execute("select recognize_database()")
             [[was_restarted]] = cursor.fetchall()
         if was_restarted:
             log.error("this database is a copy or was restored: its change log restarts and all streams are reset")

@@ -325,7 +325,7 @@ def test_http_1_0_gets_the_stream_without_chunks(server, sql):
 def test_a_restored_database_begins_its_log_anew_beyond_all_old_cursors(gunicorn, sql):
     new_movements(sql, new_session(sql), 5)
     [*_, old] = log_ids(sql)
-    sql.execute("update change_log_home set place = 'where the backup was made'")
+    sql.execute("update change_log_home set database_identity = 'where the backup was made'")
     server = gunicorn()
     wait_until_ready(server)
     new_movements(sql, new_session(sql), 5)
@@ -339,7 +339,7 @@ def test_streams_that_are_open_while_the_log_begins_anew_hear_reset(gunicorn, sq
     first = gunicorn()
     wait_until_ready(first)
     with open_stream(first.url, "/api/sse/movements") as stream:
-        sql.execute("update change_log_home set place = 'elsewhere'")
+        sql.execute("update change_log_home set database_identity = 'elsewhere'")
         wait_until_ready(gunicorn())
         assert stream.next_of("connection")["data"]["status"] == "reset"
         new_movements(sql, new_session(sql), 1)

@@ -268,7 +268,7 @@ def test_a_heartbeat_says_no_cursor_before_the_place_in_the_log_is_known(pair, r
     assert pair[1].recv(10_000).startswith(b'data: {"type":"heartbeat"')
 
 
-def test_a_heartbeat_wakes_who_is_ahead_of_what_has_settled(resting):
+def test_a_heartbeat_wakes_a_client_that_is_ahead_of_what_was_handed_out(resting):
     hub = new_hub()
     subscription, woken = resting(hub)
     subscription.cursor = 7  # handed over in the middle of a fan-out
@@ -279,12 +279,12 @@ def test_a_heartbeat_wakes_who_is_ahead_of_what_has_settled(resting):
 def test_a_large_fan_out_lets_the_loop_run_and_stays_in_order():
     hub = new_hub(max_streams=2000, max_streams_per_address=2000)
     crowd = [join(hub) for _ in range(1000)]
-    settled_between = []
-    observer = gevent.spawn(lambda: settled_between.append((hub.cursor, hub.handed_out)))
+    seen_between = []
+    observer = gevent.spawn(lambda: seen_between.append((hub.cursor, hub.handed_out)))
     hub.publish([change(1)])
     observer.join()
     hub.publish([change(2)])
-    assert settled_between == [(1, 0)]  # the cursor runs ahead while the fan-out is under way
+    assert seen_between == [(1, 0)]  # the cursor runs ahead while the fan-out is under way
     assert hub.handed_out == 2
     assert {tuple(queued(each)) for each in crowd} == {(1, 2)}
 

@@ -1,0 +1,211 @@
+"""The Listener, on a real database: what it makes of each kind of news, and of none."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import gevent
+import pytest
+
+from app.feed.listener import Listener
+from app.postgres.connections import connect
+from tests.making import payload
+
+CHANNEL = "session_changes"
+
+
+class Audience:
+    """Remembers what it is told: the ids that were published since each start, and the states of the log."""
+
+    def __init__(self):
+        self.starts = []
+        self.available = []
+
+    def publish(self, changes):
+        self.starts[-1][1].extend(change.id for change in changes)
+
+    def start_at(self, cursor):
+        self.starts.append((cursor, []))
+
+    def set_available(self, is_available):
+        self.available.append(is_available)
+
+
+@pytest.fixture
+def sql(database_url):
+    """Runs a statement, in a transaction of its own."""
+    connection = connect(database_url, application_name="test")
+
+    def run(statement, *values):
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    yield run
+    connection.close()
+
+
+@pytest.fixture
+def heard():
+    return Audience()
+
+
+@pytest.fixture
+def listener(database_url, heard):
+    """A Listener that is live; its regular check comes late unless a test asks for another one."""
+    started = []
+
+    def start(check_seconds=60.0):
+        one = Listener(
+            partial(connect, database_url, application_name="people-feed listener"), heard, check_seconds=check_seconds
+        )
+        started.append(one)
+        one.start()
+        until(lambda: one.state == "live", one)
+        return one
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+def until(condition, listener):
+    with gevent.Timeout(20, AssertionError(f"{listener.state} at {listener.cursor}, {listener.counts}")):
+        while not condition():
+            gevent.sleep(0.005)
+
+
+def record(sql, *ids):
+    """Put changes into the log without a NOTIFY."""
+    for change_id in ids:
+        sql(
+            "insert into change_log values (%s, 'sessions', 'INSERT', null, null, %s, now())",
+            change_id, payload(change_id),
+        )  # fmt: skip
+
+
+def notify(sql, text):
+    sql("select pg_notify(%s, %s)", CHANNEL, text)
+
+
+def test_changes_that_are_announced_are_published_in_order(listener, heard, sql):
+    one = listener()
+    for number in range(5):
+        sql("insert into sessions (session_name) values (%s)", f"door {number}")
+    until(lambda: one.cursor == 5, one)
+    assert heard.starts == [(0, [1, 2, 3, 4, 5])]
+    assert len(one.delays_ms) == 5
+
+
+def test_it_starts_where_the_log_ends(listener, heard, sql):
+    record(sql, 1, 2, 3)
+    one = listener()
+    assert (one.cursor, heard.starts, heard.available) == (3, [(3, [])], [True])
+
+
+def test_an_id_further_on_makes_it_read_the_log(listener, heard, sql):
+    one = listener()
+    record(sql, 1, 2, 3)
+    notify(sql, payload(3))
+    until(lambda: one.cursor == 3, one)
+    assert heard.starts == [(0, [1, 2, 3])]
+
+
+def test_a_reference_makes_it_read_the_log(listener, heard, sql):
+    one = listener()
+    sql("insert into sessions (session_name) values (%s)", "x" * 9000)  # too long for a NOTIFY
+    until(lambda: one.cursor == 1, one)
+    assert heard.starts == [(0, [1])]
+
+
+def test_a_change_that_is_announced_twice_is_published_once(listener, heard, sql):
+    one = listener()
+    record(sql, 1, 2)
+    for change_id in (1, 1, 2, 1, 2):
+        notify(sql, payload(change_id))
+    record(sql, 3)
+    notify(sql, payload(3))
+    until(lambda: one.cursor == 3, one)
+    assert heard.starts == [(0, [1, 2, 3])]
+
+
+@pytest.mark.parametrize("text", ["", "hello", "[]", "{}", '{"id": "x", "data": {}}', '{"id": 1, "table": "pg_class"}'])
+def test_a_foreign_notification_is_counted_and_ignored(listener, heard, sql, text):
+    one = listener()
+    notify(sql, text)
+    sql("insert into sessions (session_name) values ('door')")
+    until(lambda: one.cursor == 1, one)
+    assert heard.starts == [(0, [1])]
+    assert one.state == "live"
+
+
+def test_a_change_without_a_notification_is_published_at_the_check_and_counted_at_the_next(listener, heard, sql):
+    one = listener(check_seconds=0.1)
+    record(sql, 1)
+    until(lambda: one.cursor == 1, one)
+    until(lambda: one.counts["unannounced"] == 1, one)
+    assert heard.starts == [(0, [1])]
+
+
+def test_a_lost_connection_costs_no_change(listener, heard, sql, admin_url):
+    one = listener()
+    sql("insert into sessions (session_name) values ('before')")
+    until(lambda: one.cursor == 1, one)
+    administrator = connect(admin_url, application_name="administrator")
+    with administrator.cursor() as cursor:
+        cursor.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where application_name = 'people-feed listener' and datname = current_database()"
+        )
+    administrator.close()
+    sql("insert into sessions (session_name) values ('meanwhile')")
+    until(lambda: one.counts["reconnects"] == 1, one)
+    until(lambda: one.cursor == 2, one)
+    assert heard.starts == [(0, [1, 2])]
+    assert heard.available == [True, False, True]
+
+
+def test_a_log_that_ends_before_the_cursor_is_another_log(listener, heard, sql):
+    record(sql, 7, 8)
+    one = listener(check_seconds=0.1)
+    sql("delete from change_log")
+    until(lambda: one.counts["resets"] == 1, one)
+    assert heard.starts == [(8, []), (0, [])]
+
+
+def test_changes_that_were_pruned_before_they_were_read_start_the_log_again(listener, heard, sql):
+    record(sql, 1)
+    one = listener()
+    record(sql, 2, 3, 4)
+    sql("delete from change_log where id < 4")
+    notify(sql, payload(4))
+    until(lambda: one.cursor == 4, one)
+    assert heard.starts == [(1, []), (4, [])]
+    assert one.counts["resets"] == 1
+
+
+def test_a_copied_database_restarts_the_log(listener, heard, sql):
+    record(sql, 1)
+    sql("update change_log_home set database_identity = 'another'")
+    one = listener()
+    assert one.cursor > 1_000_000_000
+    assert len(heard.starts) == 1
+
+
+def test_a_bug_in_the_audience_resets_all_streams_and_is_loud(listener, heard, sql, caplog):
+    one = listener()
+    publish, heard.publish = heard.publish, None
+    sql("insert into sessions (session_name) values ('door')")
+    until(lambda: not heard.available[-1], one)
+    heard.publish = publish
+    until(lambda: one.state == "live", one)
+    assert "the Listener failed and restarts" in caplog.text
+    assert heard.starts == [(0, []), (1, [])]
+
+
+def test_it_may_be_stopped_before_it_starts_and_twice(database_url, heard):
+    one = Listener(partial(connect, database_url, application_name="listener"), heard, check_seconds=1)
+    one.stop()
+    one.stop()
+    one.start()
+    assert (one.state, heard.starts) == ("stopped", [])
