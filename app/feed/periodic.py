@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import gevent
+import psycopg2
 from gevent.event import Event
 
 log = logging.getLogger(__name__)
@@ -74,10 +75,16 @@ class Periodic:
         while not self._pause(seconds * random.uniform(1 - self._jitter, 1)):
             try:
                 seconds = self._work(self._pause)
-            except Exception as error:
-                self.counts["failures"] += 1
-                seconds = _RETRY_SECONDS
-                log.exception("%s failed, next try in %g s: %s", self._name, seconds, str(error).strip())
+            except (psycopg2.Error, OSError) as error:  # the database is unavailable: expected, so one line
+                seconds = self._fail()
+                log.warning("%s failed, next try in %g s: %s", self._name, seconds, str(error).strip())
+            except Exception:
+                seconds = self._fail()
+                log.exception("%s failed, next try in %g s", self._name, seconds)
+
+    def _fail(self) -> float:
+        self.counts["failures"] += 1
+        return _RETRY_SECONDS
 
     def _pause(self, seconds: float) -> bool:
         return self._stopping.wait(seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import gevent
+import psycopg2
 import pytest
 
 from app.feed import periodic
@@ -49,7 +50,19 @@ def test_a_failure_is_logged_and_the_next_call_follows(started, monkeypatch, cap
     with caplog.at_level(logging.ERROR):
         loop = started(fail, calls=2)
     assert loop.counts["failures"] >= 1
-    assert "working failed, next try in 0.001 s: out of order" in caplog.text
+    assert "working failed, next try in 0.001 s" in caplog.text
+    assert "RuntimeError: out of order" in caplog.text
+
+
+def test_an_unavailable_database_is_a_line_and_no_traceback(started, monkeypatch, caplog):
+    monkeypatch.setattr(periodic, "_RETRY_SECONDS", 0.001)
+
+    def fail(_pause):
+        raise psycopg2.OperationalError("connection refused")
+
+    started(fail, calls=2)
+    assert "working failed, next try in 0.001 s: connection refused" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_stop_ends_a_pause_and_releases_what_was_held(started):

@@ -1,8 +1,8 @@
 /** The dashboard's entry: the frame, and the page that the address names. */
 import { StrictMode, useEffect } from 'react';
 import { createRoot } from 'react-dom/client';
-import { watchAlerts } from './data/alarm';
-import { measureLatency } from './data/latency';
+import { watchAlerts } from './browser/alarm';
+import { measureLatency } from './browser/latency';
 import { useWords } from './i18n/language';
 import { AlertsPage } from './pages/AlertsPage';
 import { DashboardPage } from './pages/DashboardPage';
@@ -11,11 +11,11 @@ import { NotFoundPage } from './pages/NotFoundPage';
 import { SessionPage } from './pages/SessionPage';
 import { SessionsPage } from './pages/SessionsPage';
 import { SystemPage } from './pages/SystemPage';
-import { Shell, type PageName } from './parts/Shell';
+import { Shell, type PageName } from './components/Shell';
 import { useAddress } from './router';
 import './style/base.css';
 import './style/shell.css';
-import './style/parts.css';
+import './style/components.css';
 import './style/pages.css';
 import { PAGE } from './i18n/names';
 

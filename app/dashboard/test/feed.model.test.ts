@@ -94,9 +94,9 @@ function showCount(world: World, feed: Feed, topic: Topic): Shown {
   const replica = new Replica<number>(feed, {
     topics: [topic], sessionId: null, apply,
     async load(source, signal) {
-      const { body, cursor } = await source.environment.getJson(`/api/${topic}?limit=1`, signal);
-      last = cursor ?? 0;
-      return { value: (body as { total: number }).total, cursor: cursor ?? 0 };
+      const { body, cursor } = await source.read(`/api/${topic}?limit=1`, signal);
+      last = Number(cursor);
+      return { value: (body as { total: number }).total, cursor };
     },
   });
   const stop = replica.subscribe(() => {});

@@ -2,6 +2,7 @@
  * A small model of what surrounds the feed: a server with tables, change log and streams, and a browser with tabs,
  * locks and channels. Everything takes time and everything can break; a seed decides.
  */
+import type { Cursor } from '../src/feed/cursor';
 import type { Environment, Locks, SourceEvent } from '../src/feed/environment';
 import type { Topic } from '../src/feed/protocol';
 import { Clock } from './clock';
@@ -111,7 +112,7 @@ export class World {
     return open.close;
   }
 
-  async read(url: string, tab: TabEnvironment): Promise<{ body: unknown; cursor: number }> {
+  async read(url: string, tab: TabEnvironment): Promise<{ body: unknown; cursor: Cursor }> {
     await this.#pause(tab);
     if (!this.up || this.random() < 0.05) throw new Error('503');
     const { pathname, searchParams } = new URL(url, 'http://model');
@@ -123,7 +124,7 @@ export class World {
       .filter((row) => resolved === null || String(row.is_resolved) === resolved)
       .sort((a, b) => newer(topic, a, b));
     const limit = Number(searchParams.get('limit'));
-    const answer = { body: { items: rows.slice(0, limit), total: rows.length, next: rows.length > limit ? 'more' : null }, cursor: this.lastId };
+    const answer = { body: { items: rows.slice(0, limit), total: rows.length, next: rows.length > limit ? 'more' : null }, cursor: String(this.lastId) as Cursor };
     const era = this.#era;
     await this.#pause(tab);
     if (era !== this.#era) throw new Error('the database went away');
@@ -208,7 +209,7 @@ export class World {
     this.opened += 1;
     this.connections.add(open);
     const place = cursor === null || lost ? this.lastId : cursor;
-    open.send(JSON.stringify({ type: 'connection', data: { topics: open.topics, cursor: place, status }, timestamp: '' }), place);
+    open.send(JSON.stringify({ type: 'connection', data: { topics: open.topics, cursor: String(place), status }, timestamp: '' }), place);
     for (const change of this.log) if (change.id > place) this.#send(open, change);
   }
 
@@ -285,7 +286,7 @@ export class TabEnvironment implements Environment {
   openSource(url: string, heard: (event: SourceEvent) => void, failed: () => void): () => void {
     return this.#world.connect(url, this, heard, failed);
   }
-  getJson(url: string): Promise<{ body: unknown; cursor: number }> { return this.#world.read(url, this); }
+  getJson(url: string): Promise<{ body: unknown; cursor: Cursor }> { return this.#world.read(url, this); }
   onReturn(): () => void { return () => {}; }
   nextFrame(task: () => void): () => void { return this.later(16, task); }
 

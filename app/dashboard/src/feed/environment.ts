@@ -1,5 +1,5 @@
 /** What the feed needs of a browser, so that tests can stand in for clock, chance, network and other tabs. */
-import { parseCursor, type Cursor } from './protocol';
+import { parseCursor, type Cursor } from './cursor';
 
 export interface SourceEvent {
   data: string;

@@ -6,7 +6,8 @@
  * that finds a number missing starts its readers anew from snapshots. The first reader opens the source, the last one
  * closes it.
  */
-import type { Environment } from './environment';
+import type { Cursor } from './cursor';
+import { RequestError, type Environment } from './environment';
 import { covers, requestFor, startFor, type Coverage, type Need } from './plan';
 import { Reader, type Delivery, type ReaderListener } from './reader';
 import { Stream, type StreamOptions, type StreamState } from './stream';
@@ -90,6 +91,13 @@ export class Feed {
   hearAll(listener: (message: Message) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Read a snapshot by REST, with the cursor at which it was read; rejects on any status but 2xx. */
+  async read(path: string, signal: AbortSignal): Promise<{ body: unknown; cursor: Cursor }> {
+    const { body, cursor } = await this.environment.getJson(`${this.options.base}${path}`, signal);
+    if (cursor === null) throw new RequestError(200, body, `${path} answered without a cursor in Last-Event-ID`);
+    return { body, cursor };
   }
 
   /** Attach a reader. Call `declare` once its cursor is known. */

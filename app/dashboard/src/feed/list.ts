@@ -60,13 +60,12 @@ async function loadList<T extends Topic>(
 ): Promise<Snapshot<List<RowOf[T]>>> {
   const parameters = new URLSearchParams({ limit: String(limit), ...query });
   if (sessionId !== null) parameters.set('session_id', sessionId);
-  const url = `${feed.options.base}/api/${topic}?${parameters}`;
-  const { body, cursor } = await feed.environment.getJson(url, signal);
-  const { items, next } = body as { items: RowOf[T][]; next: string | null; cursor?: number };
+  const { body, cursor } = await feed.read(`/api/${topic}?${parameters}`, signal);
+  const { items, next } = body as { items: RowOf[T][]; next: string | null };
   const rows = [...items].sort((a, b) => compare(keyOf(topic, b), keyOf(topic, a)));
   const last = rows.at(-1);
   const floor = next !== null && last ? keyOf(topic, last) : null;
-  return { value: { rows, floor }, cursor: cursor ?? (body as { cursor: number }).cursor };
+  return { value: { rows, floor }, cursor };
 }
 
 function applyChanges<T extends Topic>(

@@ -4,7 +4,8 @@
  * Invariant: a need is joined only when a connection covers it that began at or before its cursor; so between a
  * snapshot and the stream nothing is missing. What comes twice is dropped by each reader.
  */
-import type { Cursor, Topic } from './protocol';
+import { earliest, isAtOrBefore, latest, type Cursor } from './cursor';
+import type { Topic } from './protocol';
 import type { Request } from './stream';
 
 /** What one reader, in whichever tab, wants of the stream. */
@@ -29,7 +30,7 @@ export function carries(request: Request, need: Pick<Need, 'topics' | 'sessionId
 
 /** Tell whether a reader at a cursor misses nothing on this connection. */
 export function covers(coverage: Coverage, need: Pick<Need, 'topics' | 'sessionId'>, cursor: Cursor | null): boolean {
-  return carries(coverage, need) && (cursor === null || (coverage.since !== null && coverage.since <= cursor));
+  return carries(coverage, need) && (cursor === null || (coverage.since !== null && isAtOrBefore(coverage.since, cursor)));
 }
 
 /** The smallest request that serves all needs. */
@@ -48,6 +49,5 @@ export function requestFor(needs: readonly Need[]): Request {
 export function startFor(reached: Cursor | null, newcomers: readonly Need[], confirmed: boolean): Cursor | null {
   const cursors = newcomers.flatMap((need) => (need.cursor === null ? [] : [need.cursor]));
   if (reached !== null) cursors.push(reached);
-  if (cursors.length === 0) return null;
-  return confirmed ? Math.min(...cursors) : Math.max(...cursors);
+  return confirmed ? earliest(cursors) : latest(cursors);
 }

@@ -4,18 +4,18 @@
  * Invariant: a Message that exists is well-formed as far as we read it. Text that is not is `null`, never an exception:
  * one bad frame must not end a page's stream.
  */
+import { parseCursor, type Cursor } from './cursor';
 import type { RowOf } from './rows';
 
 export const TOPICS = ['sessions', 'movements', 'alerts', 'metrics'] as const;
 export type Topic = (typeof TOPICS)[number];
-/** The id of a change: a place in the change log. */
-export type Cursor = number;
 export type Action = 'INSERT' | 'UPDATE' | 'DELETE' | 'TEST';
 
 /** One row's change; `topic` tells which row it is. */
 export interface ChangeOf<T extends Topic> {
   topic: T;
-  id: Cursor;
+  /** Names the change; rises in commit order. */
+  id: number;
   table: string;
   action: Action;
   data: RowOf[T];
@@ -70,11 +70,6 @@ export function parseMessage(text: string): Message | null {
   }
 }
 
-/** Parse an SSE id; an absent one is "" there. */
-export function parseCursor(id: string | null): Cursor | null {
-  return id !== null && /^\d{1,15}$/.test(id) ? Number(id) : null;
-}
-
 /** Tell whether a change concerns a session, by its new or its old row. */
 export function concerns(change: Change, sessionId: string): boolean {
   return sessionOf(change.topic, change.data) === sessionId ||
@@ -86,10 +81,11 @@ function sessionOf(topic: Topic, row: RowOf[Topic]): string | null {
 }
 
 function connection(data: unknown, timestamp: string): Message | null {
-  if (!isFields(data) || typeof data.cursor !== 'number') return null;
+  const cursor = isFields(data) ? parseCursor(data.cursor) : null;
+  if (!isFields(data) || cursor === null) return null;
   const status = data.status === 'reset' || data.status === 'resumed' ? data.status : 'live';
   const topics = Array.isArray(data.topics) ? TOPICS.filter((topic) => (data.topics as unknown[]).includes(topic)) : [];
-  return { type: 'connection', data: { topics, cursor: data.cursor, status }, timestamp };
+  return { type: 'connection', data: { topics, cursor, status }, timestamp };
 }
 
 function change(data: unknown, timestamp: string): Message | null {

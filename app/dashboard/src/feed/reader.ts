@@ -5,8 +5,9 @@
  * `ready`. Until then it keeps what arrives; what the connection did not cover from its place on, it leaves for the
  * connection that will.
  */
+import { isAtOrBefore, type Cursor } from './cursor';
 import { covers, type Coverage, type Need } from './plan';
-import { concerns, type Change, type Cursor, type Message, type Topic } from './protocol';
+import { concerns, type Change, type Message, type Topic } from './protocol';
 
 /** A message, with where it leads and what its connection covers. */
 export interface Delivery {
@@ -32,7 +33,7 @@ export class Reader {
   readonly #tab: string;
   readonly topics: readonly Topic[];
   readonly sessionId: string | null;
-  #place: Cursor | null = null;
+  #cursor: Cursor | null = null;
   #kept: Delivery[] | null = [];
   readonly #listener: ReaderListener;
 
@@ -47,18 +48,18 @@ export class Reader {
   /** The need to declare, or null while the snapshot is not there. */
   get need(): Need | null {
     if (this.#kept !== null) return null;
-    return { key: this.key, topics: this.topics, sessionId: this.sessionId, cursor: this.#place };
+    return { key: this.key, topics: this.topics, sessionId: this.sessionId, cursor: this.#cursor };
   }
 
-  get place(): Cursor | null {
-    return this.#place;
+  get cursor(): Cursor | null {
+    return this.#cursor;
   }
 
   /** The snapshot ends here; null: from now on, without one. */
   ready(cursor: Cursor | null): void {
     const kept = this.#kept ?? [];
     this.#kept = null;
-    this.#place = cursor;
+    this.#cursor = cursor;
     for (const delivery of kept) this.#take(delivery);
   }
 
@@ -75,14 +76,14 @@ export class Reader {
   restart(): void {
     this.key = `${this.#tab}/${++readers}`; // another need, to be judged anew
     this.#kept = [];
-    this.#place = null;
+    this.#cursor = null;
     this.#listener.reset();
   }
 
   #take({ message, cursor, coverage }: Delivery): void {
-    if (cursor === null || !covers(coverage, this, this.#place)) return;
-    if (this.#place !== null && cursor <= this.#place) return;
-    this.#place = cursor;
+    if (cursor === null || !covers(coverage, this, this.#cursor)) return;
+    if (this.#cursor !== null && isAtOrBefore(cursor, this.#cursor)) return;
+    this.#cursor = cursor;
     if (message.type === 'data' && this.#wants(message.data)) this.#listener.change(message.data);
   }
 

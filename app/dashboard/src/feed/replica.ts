@@ -5,7 +5,8 @@
  * starts it, the last one stops it; listeners are told at most once per frame.
  */
 import type { Feed } from './feed';
-import type { Change, Cursor, Topic } from './protocol';
+import type { Cursor } from './cursor';
+import type { Change, Topic } from './protocol';
 import type { Reader } from './reader';
 import { delayBefore } from './backoff';
 

@@ -6,8 +6,9 @@
  * notice a connection that died silently.
  */
 import { delayBefore } from './backoff';
+import { parseCursor, type Cursor } from './cursor';
 import type { Environment, SourceEvent } from './environment';
-import { parseCursor, parseMessage, type Cursor, type Message, type Topic } from './protocol';
+import { parseMessage, type Message, type Topic } from './protocol';
 
 /** What to ask the server for. */
 export interface Request {
@@ -102,7 +103,7 @@ export class Stream {
   #url(): string {
     const query = new URLSearchParams({ topics: this.#request.topics.join(',') });
     if (this.#request.sessionId !== null) query.set('session_id', this.#request.sessionId);
-    if (this.cursor !== null) query.set('last_event_id', String(this.cursor));
+    if (this.cursor !== null) query.set('last_event_id', this.cursor);
     return `${this.#options.base}/api/sse?${query}`;
   }
 
@@ -113,7 +114,7 @@ export class Stream {
       console.warn('stream: a frame that is not understood was skipped', event.data.slice(0, 200));
       return;
     }
-    const cursor = placeAfter(message, parseCursor(event.lastEventId), this.cursor);
+    const cursor = cursorAfter(message, parseCursor(event.lastEventId), this.cursor);
     if (cursor !== null) this.cursor = cursor;
     if (message.type === 'connection') this.#enter({ status: 'live', retryAt: null, error: null });
     else if (message.type === 'error') this.#enter({ error: message.error });
@@ -158,9 +159,8 @@ export class Stream {
   }
 }
 
-/** The place that a message leads to; null where it does not say. */
-function placeAfter(message: Message, id: Cursor | null, before: Cursor | null): Cursor | null {
-  if (message.type === 'data') return message.data.id;
+/** The cursor that a message leads to; null where it does not say. */
+function cursorAfter(message: Message, id: Cursor | null, before: Cursor | null): Cursor | null {
   if (message.type !== 'connection') return id;
   // Deliberate: only a fresh start and a reset take the message's cursor; after a resume the missed changes come first.
   return before === null || message.data.status === 'reset' ? message.data.cursor : id;

@@ -5,7 +5,8 @@ export {
 } from './useRows';
 export { useConnection } from './useConnection';
 export { useReplica } from './useReplica';
-export type { Change, ChangeOf, Cursor, Message, Topic } from '../feed/protocol';
+export type { Cursor } from '../feed/cursor';
+export type { Change, ChangeOf, Message, Topic } from '../feed/protocol';
 export type { Plot, ReplicaState, Snapshot } from '../feed/replica';
 export type { Alert, Metric, Movement, Session, Threshold } from '../feed/rows';
 export type { StreamState } from '../feed/stream';

@@ -1,7 +1,7 @@
 /** A write that is under way: its state, and a toast where it fails. */
 import { useState } from 'react';
 import { currentWords } from '../i18n/language';
-import { toast } from '../data/toasts';
+import { toast } from '../browser/toasts';
 
 /** Run writes one at a time; answers whether it worked. */
 export function useSend(): { busy: boolean; run: (task: () => Promise<unknown>) => Promise<boolean> } {

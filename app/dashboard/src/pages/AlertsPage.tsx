@@ -1,16 +1,16 @@
 /** Alerts: what needs somebody, what was settled, and when to raise one. */
 import { useState } from 'react';
-import { allowNotifications } from '../data/alarm';
-import { changeSettings, useSettings } from '../data/settings';
-import { toast } from '../data/toasts';
+import { allowNotifications } from '../browser/alarm';
+import { changeSettings, useSettings } from '../browser/settings';
+import { toast } from '../browser/toasts';
 import type { Alert } from '../feed/rows';
 import { useSessionNames } from '../hooks/useList';
 import { useAlertsSSE } from '../hooks/useRows';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
-import { AlertRow, resolveAlert } from '../parts/AlertRow';
-import { Choice, Empty, Failed, Loading, Panel } from '../parts/Panel';
-import { Thresholds } from '../parts/Thresholds';
+import { AlertRow, resolveAlert } from '../components/AlertRow';
+import { Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
+import { Thresholds } from '../components/Thresholds';
 import { setQuery, useAddress } from '../router';
 
 type Show = 'open' | 'resolved' | 'all';

@@ -1,20 +1,20 @@
 /** Dashboard: how many are inside, what passes now, what needs somebody. */
 import { useEffect, useMemo, useState } from 'react';
-import { flowPlot, lastHour, type Flow } from '../data/flow';
-import { latestPlot, type Latest } from '../data/latest';
-import { todayPlot } from '../data/today';
+import { flowPlot, lastHour, type Flow } from '../plots/flow';
+import { latestPlot, type Latest } from '../plots/latest';
+import { todayPlot } from '../plots/today';
 import { useList, useActiveSessions, useSessionNames } from '../hooks/useList';
 import { useNow } from '../hooks/useNow';
 import { useReplica } from '../hooks/useReplica';
 import { useAlertsSSE } from '../hooks/useRows';
 import { useWords } from '../i18n/language';
-import { AlertRow } from '../parts/AlertRow';
-import { FirstSteps } from '../parts/FirstSteps';
-import { FlowBars } from '../parts/FlowBars';
-import { Movements } from '../parts/Movements';
-import { Empty, Failed, Loading, Panel } from '../parts/Panel';
-import { SessionCards } from '../parts/SessionCards';
-import { Tile } from '../parts/Tile';
+import { AlertRow } from '../components/AlertRow';
+import { FirstSteps } from '../components/FirstSteps';
+import { FlowBars } from '../components/FlowBars';
+import { Movements } from '../components/Movements';
+import { Empty, Failed, Loading, Panel } from '../components/Panel';
+import { SessionCards } from '../components/SessionCards';
+import { Tile } from '../components/Tile';
 import { follow } from '../router';
 
 export function DashboardPage() {

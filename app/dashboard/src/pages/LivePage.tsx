@@ -2,9 +2,9 @@
 import { useMemo, useState } from 'react';
 import { useActiveSessions, useList } from '../hooks/useList';
 import { useWords } from '../i18n/language';
-import { Icon } from '../parts/Icon';
-import { Choice, Empty, Failed, Loading } from '../parts/Panel';
-import { SessionCharts, type Span } from '../parts/SessionCharts';
+import { Icon } from '../components/Icon';
+import { Choice, Empty, Failed, Loading } from '../components/Panel';
+import { SessionCharts, type Span } from '../components/SessionCharts';
 import { setQuery, useAddress } from '../router';
 
 const MINUTE = 60_000;

@@ -1,4 +1,4 @@
-import { Empty } from '../parts/Panel';
+import { Empty } from '../components/Panel';
 import { useWords } from '../i18n/language';
 import { follow } from '../router';
 

@@ -1,19 +1,19 @@
 /** Session: one counting run, its charts, where people passed, its alerts and settings. */
 import { useMemo, useState } from 'react';
-import { downloadCsv } from '../data/csv';
+import { downloadCsv } from '../browser/csv';
 import type { Metric, Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useAlertsSSE, useMetricsSSE, useMovementsSSE, useSessionsSSE } from '../hooks/useRows';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
-import { AlertRow } from '../parts/AlertRow';
-import { Icon } from '../parts/Icon';
-import { Movements } from '../parts/Movements';
-import { Choice, Empty, Failed, Loading, Panel } from '../parts/Panel';
-import { Plane } from '../parts/Plane';
-import { SessionActions } from '../parts/SessionActions';
-import { SessionCharts, type Span } from '../parts/SessionCharts';
-import { Tile } from '../parts/Tile';
+import { AlertRow } from '../components/AlertRow';
+import { Icon } from '../components/Icon';
+import { Movements } from '../components/Movements';
+import { Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
+import { Plane } from '../components/Plane';
+import { SessionActions } from '../components/SessionActions';
+import { SessionCharts, type Span } from '../components/SessionCharts';
+import { Tile } from '../components/Tile';
 import { follow, go } from '../router';
 import { STATUS } from '../i18n/names';
 

@@ -3,8 +3,8 @@
  * read again whenever a session changes.
  */
 import { useEffect, useState } from 'react';
-import { get, send } from '../data/api';
-import { latestPlot } from '../data/latest';
+import { get, send } from '../api/rest';
+import { latestPlot } from '../plots/latest';
 import type { Session, SessionStatus } from '../feed/rows';
 import { useList } from '../hooks/useList';
 import { useNow } from '../hooks/useNow';
@@ -12,10 +12,10 @@ import { useReplica } from '../hooks/useReplica';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/vi';
-import { Dialog, Field } from '../parts/Dialog';
-import { Icon } from '../parts/Icon';
-import { Choice, Empty, Failed, Loading } from '../parts/Panel';
-import { SessionActions } from '../parts/SessionActions';
+import { Dialog, Field } from '../components/Dialog';
+import { Icon } from '../components/Icon';
+import { Choice, Empty, Failed, Loading } from '../components/Panel';
+import { SessionActions } from '../components/SessionActions';
 import { follow, setQuery, useAddress } from '../router';
 import { STATUS } from '../i18n/names';
 

@@ -1,15 +1,15 @@
 /** System: whether the feed itself is well. */
-import { medianLatency } from '../data/latency';
-import { useWorkers, type Answered } from '../data/system';
+import { medianLatency } from '../browser/latency';
+import { useWorkers, type Answered } from '../api/system';
 import { feedOf } from '../feed/shared';
 import { useConnection } from '../hooks/useConnection';
 import { useNow } from '../hooks/useNow';
 import { useSSE } from '../hooks/useSSE';
 import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/vi';
-import { Failed, Loading, Panel } from '../parts/Panel';
-import { Sparkline } from '../parts/Sparkline';
-import { Tile } from '../parts/Tile';
+import { Failed, Loading, Panel } from '../components/Panel';
+import { Sparkline } from '../components/Sparkline';
+import { Tile } from '../components/Tile';
 import { LISTENER } from '../i18n/names';
 
 const COUNTERS: readonly { key: Key; name: 'replays' | 'log_reads' | 'overflows' | 'resets' | 'reconnects' | 'unannounced' | 'errors'; bad?: boolean }[] = [
@@ -70,7 +70,7 @@ function WorkerCard({ worker }: { worker: Answered }) {
         <div><dt>{t('Up')}</dt><dd>{span(now - worker.started_at * 1000)}</dd></div>
         <div><dt>{t('Answered')}</dt><dd>{ago(worker.at, now)}</dd></div>
         <div><dt>{t('Open streams')}</dt><dd>{number(worker.streams)}</dd></div>
-        <div><dt>{t('Cursor')}</dt><dd>{number(listener.cursor)}</dd></div>
+        <div><dt>{t('Cursor')}</dt><dd>{listener.cursor ?? '–'}</dd></div>
         <div><dt>{t('Ring in memory')}</dt><dd>{t('{n} frames', { n: number(ring.frames) })}, {t('{n} MB', { n: number(ring.bytes / 1e6, 1) })}</dd></div>
         {COUNTERS.map(({ key, name, bad }) => (
           <div key={key} className={bad && (worker[name] ?? 0) > 0 ? 'bad' : ''}><dt>{t(key)}</dt><dd>{number(worker[name] ?? 0)}</dd></div>

@@ -1,5 +1,5 @@
 /** CSV: rows as a file that spreadsheets open, made in the browser from what REST answers, page by page. */
-import { get } from './api';
+import { get } from '../api/rest';
 
 /** Write values as CSV (RFC 4180). A cell that a spreadsheet would run as a formula gets a quote in front. */
 export function csvOf(rows: readonly object[]): string {

@@ -1,6 +1,6 @@
 /** Toasts in a corner, read out by screen readers. */
 import { useSyncExternalStore } from 'react';
-import { dismiss, toastStore } from '../data/toasts';
+import { dismiss, toastStore } from '../browser/toasts';
 import { useWords } from '../i18n/language';
 import { follow } from '../router';
 import { Icon } from './Icon';

@@ -1,6 +1,6 @@
 /** System: what the workers say of themselves. Each answers for itself, so rates are taken per worker. */
 import { useEffect, useState } from 'react';
-import { get } from './api';
+import { get } from './rest';
 
 export interface Worker {
   worker: number;
@@ -15,7 +15,7 @@ export interface Worker {
   reconnects: number;
   unannounced: number;
   errors: number;
-  listener: { state: 'connecting' | 'live' | 'reconnecting' | 'stopped'; cursor: number; since: number | string };
+  listener: { state: 'connecting' | 'live' | 'reconnecting' | 'stopped'; cursor: string | null; since: number | string };
   ring: { frames: number; bytes: number };
   commit_to_publish_ms: { p50: number; p99: number } | null;
 }

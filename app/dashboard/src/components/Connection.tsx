@@ -1,6 +1,6 @@
 /** The connection's state, always in sight: live and how far behind, or lost and since when. */
 import { useEffect, useState } from 'react';
-import { behind, medianLatency } from '../data/latency';
+import { behind, medianLatency } from '../browser/latency';
 import { feedOf } from '../feed/shared';
 import { useConnection } from '../hooks/useConnection';
 import { useNow } from '../hooks/useNow';

@@ -1,5 +1,5 @@
 /** Flow as mirrored bars: in above the line, out below it, a minute each. Colour is not the only sign: place is, too. */
-import { MINUTE, type Minute } from '../data/flow';
+import { MINUTE, type Minute } from '../plots/flow';
 import { useWords } from '../i18n/language';
 
 const WIDTH = 600;

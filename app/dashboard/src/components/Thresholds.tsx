@@ -1,6 +1,6 @@
 /** Thresholds: when to raise an alert. They are not streamed; the list is read again after each change made here. */
 import { useEffect, useState } from 'react';
-import { get, send } from '../data/api';
+import { get, send } from '../api/rest';
 import type { Threshold } from '../feed/rows';
 import { useActiveSessions } from '../hooks/useList';
 import { useSend } from '../hooks/useSend';

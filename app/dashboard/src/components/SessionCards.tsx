@@ -1,5 +1,5 @@
 /** Active sessions: who counts where, how many are inside, and whether it still reports. */
-import type { Latest } from '../data/latest';
+import type { Latest } from '../plots/latest';
 import type { Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useWords } from '../i18n/language';

@@ -5,7 +5,7 @@
  * times a second at most: readings come by the second, and a wall screen has other things to do.
  */
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { KEPT, sampled, seriesPlot, type Column, type SeriesSet } from '../data/series';
+import { KEPT, sampled, seriesPlot, type Column, type SeriesSet } from '../plots/series';
 import { useReplica } from '../hooks/useReplica';
 import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/vi';

@@ -5,7 +5,7 @@
  */
 import { useEffect, useRef } from 'react';
 import uPlot from 'uplot';
-import { useSettings } from '../data/settings';
+import { useSettings } from '../browser/settings';
 import { useWords } from '../i18n/language';
 
 export interface Line { label: string; color: string; dashed?: boolean }

@@ -1,6 +1,6 @@
 /** What an operator does with a session: stop, rename, delete; each asked about where it cannot be undone. */
 import { useState } from 'react';
-import { send } from '../data/api';
+import { send } from '../api/rest';
 import type { Session } from '../feed/rows';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';

@@ -4,6 +4,7 @@
  * Invariant: times rise within a series, and a series never holds more than KEPT readings. Columns are appended in
  * place, because copying them for every reading would cost more than drawing them; `version` tells that they grew.
  */
+import type { Cursor } from '../feed/cursor';
 import type { Feed } from '../feed/feed';
 import type { Change } from '../feed/protocol';
 import type { Plot } from '../feed/replica';
@@ -44,11 +45,11 @@ async function loadRows(feed: Feed, signal: AbortSignal, sessionId: string, wind
   const query = new URLSearchParams({
     session_id: sessionId, limit: String(PAGE), from: new Date(feed.environment.now() - windowMs).toISOString(),
   });
-  let first: number | null = null;
+  let first: Cursor | null = null;
   for (;;) {
-    const { body, cursor } = await feed.environment.getJson(`${feed.options.base}/api/metrics?${query}`, signal);
+    const { body, cursor } = await feed.read(`/api/metrics?${query}`, signal);
     const { items, next } = body as { items: Metric[]; next: string | null };
-    first ??= cursor ?? 0;
+    first ??= cursor;
     rows.push(...items);
     if (next === null || rows.length >= KEPT - PAGE) return { rows, cursor: first, partial: next !== null };
     query.set('after', next);

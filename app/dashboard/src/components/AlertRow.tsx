@@ -1,6 +1,6 @@
 /** One alert: what, who is affected, since when, and the way to resolve it. */
 import type { ReactNode } from 'react';
-import { send } from '../data/api';
+import { send } from '../api/rest';
 import type { Alert } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useSend } from '../hooks/useSend';

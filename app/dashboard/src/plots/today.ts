@@ -3,12 +3,13 @@
  *
  * The two counts are read at two cursors, so each skips the changes that it contains already.
  */
+import { contains, isAtOrBefore, type Cursor } from '../feed/cursor';
 import type { Feed } from '../feed/feed';
 import type { Change, ChangeOf } from '../feed/protocol';
 import type { Plot } from '../feed/replica';
 import type { Direction } from '../feed/rows';
 
-interface Count { total: number; cursor: number }
+interface Count { total: number; cursor: Cursor }
 export interface Today { in: Count; out: Count }
 
 /** The plot of the counts since a time. */
@@ -19,7 +20,7 @@ export function todayPlot(midnight: Date): Plot<Today> {
     sessionId: null,
     async load(feed, signal) {
       const [entered, exited] = await Promise.all([count(feed, signal, midnight, 'in'), count(feed, signal, midnight, 'out')]);
-      return { value: { in: entered, out: exited }, cursor: Math.min(entered.cursor, exited.cursor) };
+      return { value: { in: entered, out: exited }, cursor: isAtOrBefore(entered.cursor, exited.cursor) ? entered.cursor : exited.cursor };
     },
     apply: (today, changes) => ({ in: advance(today.in, 'in', changes, since), out: advance(today.out, 'out', changes, since) }),
   };
@@ -27,18 +28,16 @@ export function todayPlot(midnight: Date): Plot<Today> {
 
 async function count(feed: Feed, signal: AbortSignal, since: Date, direction: Direction): Promise<Count> {
   const query = new URLSearchParams({ from: since.toISOString(), direction, count: 'true', limit: '1' });
-  const { body, cursor } = await feed.environment.getJson(`${feed.options.base}/api/movements?${query}`, signal);
-  return { total: (body as { total: number }).total, cursor: cursor ?? 0 };
+  const { body, cursor } = await feed.read(`/api/movements?${query}`, signal);
+  return { total: (body as { total: number }).total, cursor };
 }
 
 function advance(count: Count, direction: Direction, changes: readonly Change[], since: number): Count {
-  let { total, cursor } = count;
+  let { total } = count;
   for (const change of changes) {
-    if (change.id <= cursor) continue;
-    cursor = change.id;
-    if (change.topic === 'movements') total += weight(change, direction, since);
+    if (change.topic === 'movements' && !contains(count.cursor, change.id)) total += weight(change, direction, since);
   }
-  return { total, cursor };
+  return { ...count, total };
 }
 
 function weight(change: ChangeOf<'movements'>, direction: Direction, since: number): number {

@@ -1,4 +1,5 @@
 /** Flow: people in and out per minute of the last hour, from the movements themselves. */
+import type { Cursor } from '../feed/cursor';
 import type { Feed } from '../feed/feed';
 import type { Change } from '../feed/protocol';
 import type { Plot, Snapshot } from '../feed/replica';
@@ -31,19 +32,18 @@ async function loadFlow(feed: Feed, signal: AbortSignal, sessionId: string | nul
   const known = new Set<string>();
   const query = new URLSearchParams({ from: new Date(feed.environment.now() - MINUTES * MINUTE).toISOString(), limit: '1000' });
   if (sessionId !== null) query.set('session_id', sessionId);
-  let first: number | null = null;
-  for (let page = 0; page < PAGES; page += 1) {
-    const { body, cursor } = await feed.environment.getJson(`${feed.options.base}/api/movements?${query}`, signal);
+  let first: Cursor | null = null;
+  for (let page = 0; ; page += 1) {
+    const { body, cursor } = await feed.read(`/api/movements?${query}`, signal);
     const { items, next } = body as { items: Movement[]; next: string | null };
-    first ??= cursor ?? 0;
+    first ??= cursor;
     for (const row of items) {
       if (page > 0) known.add(row.id);
       add(minutes, row, 1);
     }
-    if (next === null) break;
+    if (next === null || page === PAGES - 1) return { value: { minutes, known }, cursor: first };
     query.set('after', next);
   }
-  return { value: { minutes, known }, cursor: first ?? 0 };
 }
 
 function applyFlow(flow: Flow, changes: readonly Change[]): Flow {

@@ -19,10 +19,10 @@ export function latestPlot(): Plot<Latest> {
     topics: ['metrics'],
     sessionId: null,
     async load(feed, signal) {
-      const { body, cursor } = await feed.environment.getJson(`${feed.options.base}/api/metrics?limit=${LOADED}`, signal);
+      const { body, cursor } = await feed.read(`/api/metrics?limit=${LOADED}`, signal);
       const latest = new Map<string, Reading>();
       for (const metric of (body as { items: Metric[] }).items.toReversed()) take(latest, metric);
-      return { value: latest, cursor: cursor ?? 0 };
+      return { value: latest, cursor };
     },
     apply(before, changes: readonly Change[]) {
       const latest = new Map(before);

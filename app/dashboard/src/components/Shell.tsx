@@ -1,6 +1,6 @@
 /** The frame around every page: where one is, where one can go, and whether what one sees is true. */
 import type { ReactNode } from 'react';
-import { changeSettings, useSettings, type Theme } from '../data/settings';
+import { changeSettings, useSettings, type Theme } from '../browser/settings';
 import { useAlertsSSE } from '../hooks/useRows';
 import { useNow } from '../hooks/useNow';
 import { setLanguage, useWords } from '../i18n/language';

@@ -1,0 +1,39 @@
+/**
+ * Cursor: how far a reader has come in the change log, as the server wrote it.
+ *
+ * Invariant: a cursor is opaque text. Everyone may keep it, send it back and compare two for equality; nobody calculates
+ * with it. Only this file looks inside, because the readers of a browser share one stream although their snapshots were
+ * read at different cursors, so something has to know which came first. It ships with the server that writes them.
+ */
+declare const brand: unique symbol;
+export type Cursor = string & { readonly [brand]: 'Cursor' };
+
+/** Read a cursor that the server sent; null if it is absent (an SSE id is "" then) or not one of ours. */
+export function parseCursor(text: unknown): Cursor | null {
+  return typeof text === 'string' && /^\d{1,19}$/.test(text) ? (text as Cursor) : null;
+}
+
+/** Tell whether a snapshot read at a cursor already contains a change. */
+export function contains(cursor: Cursor, changeId: number): boolean {
+  return compare(String(changeId), cursor) <= 0;
+}
+
+/** Tell whether a cursor was reached no later than another. */
+export function isAtOrBefore(cursor: Cursor, other: Cursor): boolean {
+  return compare(cursor, other) <= 0;
+}
+
+/** The cursor that was reached first; null if there is none. */
+export function earliest(cursors: readonly Cursor[]): Cursor | null {
+  return cursors.reduce<Cursor | null>((first, cursor) => (first && isAtOrBefore(first, cursor) ? first : cursor), null);
+}
+
+/** The cursor that was reached last; null if there is none. */
+export function latest(cursors: readonly Cursor[]): Cursor | null {
+  return cursors.reduce<Cursor | null>((last, cursor) => (last && isAtOrBefore(cursor, last) ? last : cursor), null);
+}
+
+/** Digits without leading zeros: the longer is the greater. Numbers would lose the last digits of a bigint. */
+function compare(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+}
