@@ -36,12 +36,18 @@ function App() {
   function content() {
     if (session) return <SessionPage key={session} id={session} />;
     switch (page) {
-      case 'dashboard': return <DashboardPage />;
-      case 'live': return <LivePage />;
-      case 'sessions': return <SessionsPage />;
-      case 'alerts': return <AlertsPage />;
-      case 'system': return <SystemPage />;
-      default: return <NotFoundPage />;
+      case 'dashboard':
+        return <DashboardPage />;
+      case 'live':
+        return <LivePage />;
+      case 'sessions':
+        return <SessionsPage />;
+      case 'alerts':
+        return <AlertsPage />;
+      case 'system':
+        return <SystemPage />;
+      default:
+        return <NotFoundPage />;
     }
   }
 }
@@ -53,4 +59,9 @@ function pageOf(path: string): PageName | null {
 }
 
 const root = document.getElementById('root');
-if (root) createRoot(root).render(<StrictMode><App /></StrictMode>);
+if (root)
+  createRoot(root).render(
+    <StrictMode>
+      <App />
+    </StrictMode>,
+  );

@@ -29,7 +29,8 @@ export function setQuery(values: Readonly<Record<string, string>>): void {
 
 /** For onClick of links: a plain click stays in the page, anything else is the browser's. */
 export function follow(event: MouseEvent<HTMLAnchorElement>): void {
-  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    return;
   event.preventDefault();
   go(new URL(event.currentTarget.href).pathname);
 }

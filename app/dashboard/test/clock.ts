@@ -7,7 +7,9 @@ export class Clock {
   later(milliseconds: number, task: () => void): () => void {
     const entry = { at: this.now + Math.max(0, milliseconds), order: this.#order++, task };
     this.#tasks.push(entry);
-    return () => { this.#tasks = this.#tasks.filter((other) => other !== entry); };
+    return () => {
+      this.#tasks = this.#tasks.filter((other) => other !== entry);
+    };
   }
 
   async advance(milliseconds: number): Promise<void> {
@@ -25,7 +27,10 @@ export class Clock {
   #next(until: number) {
     let first: { at: number; order: number; task: () => void } | undefined;
     for (const entry of this.#tasks) {
-      if (entry.at <= until && (!first || entry.at < first.at || (entry.at === first.at && entry.order < first.order))) {
+      if (
+        entry.at <= until &&
+        (!first || entry.at < first.at || (entry.at === first.at && entry.order < first.order))
+      ) {
         first = entry;
       }
     }

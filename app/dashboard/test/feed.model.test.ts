@@ -10,8 +10,15 @@ import { TabEnvironment, World, type AnyRow } from './world';
 const SEEDS = Number(process.env.FEED_SEEDS ?? 300);
 const STEPS = 120;
 
-interface Shown { check(): void; stop(): void }
-interface Tab { environment: TabEnvironment; feed: Feed; shown: Shown[] }
+interface Shown {
+  check(): void;
+  stop(): void;
+}
+interface Tab {
+  environment: TabEnvironment;
+  feed: Feed;
+  shown: Shown[];
+}
 
 describe('whatever breaks, every replica of every tab ends equal to its table', () => {
   for (let seed = 1; seed <= SEEDS; seed += 1) test(`seed ${seed}`, () => run(seed));
@@ -20,7 +27,7 @@ describe('whatever breaks, every replica of every tab ends equal to its table', 
 async function run(seed: number): Promise<void> {
   const random = chance(seed);
   const world = new World(random);
-  const pick = <T,>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T;
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T;
   const tabs: Tab[] = [];
   const openTab = () => {
     const environment = world.openTab();
@@ -41,9 +48,13 @@ async function run(seed: number): Promise<void> {
     else if (dice < 0.76) world.prune();
     else if (dice < 0.77) world.restore();
     else if (dice < 0.82 && tabs.length < 5) openTab();
-    else if (dice < 0.85 && tab) { tab.environment.crash(); tabs.splice(tabs.indexOf(tab), 1); }
-    else if (dice < 0.88 && tab) { tab.shown.forEach((one) => one.stop()); tabs.splice(tabs.indexOf(tab), 1); }
-    else if (dice < 0.93 && tab) tab.shown.push(show(world, tab.feed, random, pick));
+    else if (dice < 0.85 && tab) {
+      tab.environment.crash();
+      tabs.splice(tabs.indexOf(tab), 1);
+    } else if (dice < 0.88 && tab) {
+      tab.shown.forEach((one) => one.stop());
+      tabs.splice(tabs.indexOf(tab), 1);
+    } else if (dice < 0.93 && tab) tab.shown.push(show(world, tab.feed, random, pick));
     else if (dice < 0.96 && tab) tab.shown.splice(Math.floor(random() * tab.shown.length), 1)[0]?.stop();
     else if (tab) tab.feed.retry();
     await world.clock.advance(random() < 0.1 ? random() * 20_000 : random() * 150);
@@ -63,10 +74,14 @@ function show(world: World, feed: Feed, random: () => number, pick: <T>(items: r
   if (kind < 0.3) return showCount(world, feed, topic);
   const open = topic === 'alerts' && kind < 0.7;
   const limit = pick([5, 40, 500]);
-  const replica = new Replica(feed, listOf(topic, {
-    sessionId, limit,
-    ...(open ? { query: { resolved: 'false' }, matches: (row) => !(row as unknown as AnyRow).is_resolved } : {}),
-  }) as Plot<List<unknown>>);
+  const replica = new Replica(
+    feed,
+    listOf(topic, {
+      sessionId,
+      limit,
+      ...(open ? { query: { resolved: 'false' }, matches: (row) => !(row as unknown as AnyRow).is_resolved } : {}),
+    }) as Plot<List<unknown>>,
+  );
   const stop = replica.subscribe(() => {});
   const matches = (row: AnyRow) => !open || !row.is_resolved;
   return {
@@ -86,13 +101,16 @@ function show(world: World, feed: Feed, random: () => number, pick: <T>(items: r
 /** A count bears no repetition: what a list would forgive, it shows. */
 function showCount(world: World, feed: Feed, topic: Topic): Shown {
   let last = 0;
-  const apply = (count: number, changes: readonly Change[]) => changes.reduce((sum, change) => {
-    expect(change.id, 'in order').toBeGreaterThan(last);
-    last = change.id;
-    return sum + (change.action === 'INSERT' ? 1 : change.action === 'DELETE' ? -1 : 0);
-  }, count);
+  const apply = (count: number, changes: readonly Change[]) =>
+    changes.reduce((sum, change) => {
+      expect(change.id, 'in order').toBeGreaterThan(last);
+      last = change.id;
+      return sum + (change.action === 'INSERT' ? 1 : change.action === 'DELETE' ? -1 : 0);
+    }, count);
   const replica = new Replica<number>(feed, {
-    topics: [topic], sessionId: null, apply,
+    topics: [topic],
+    sessionId: null,
+    apply,
     async load(source, signal) {
       const { body, cursor } = await source.read(`/api/${topic}?limit=1`, signal);
       last = Number(cursor);

@@ -8,14 +8,29 @@ import type { Topic } from '../src/feed/protocol';
 import { Clock } from './clock';
 
 export const TABLE: Readonly<Record<Topic, string>> = {
-  sessions: 'sessions', movements: 'people_movements', alerts: 'alert_logs', metrics: 'realtime_metrics',
+  sessions: 'sessions',
+  movements: 'people_movements',
+  alerts: 'alert_logs',
+  metrics: 'realtime_metrics',
 };
 const TIME: Readonly<Record<Topic, string>> = {
-  sessions: 'created_at', movements: 'movement_time', alerts: 'triggered_at', metrics: 'timestamp',
+  sessions: 'created_at',
+  movements: 'movement_time',
+  alerts: 'triggered_at',
+  metrics: 'timestamp',
 };
 
-export interface AnyRow { id: string; [column: string]: unknown }
-interface Logged { id: number; topic: Topic; action: string; data: AnyRow; old_data: AnyRow | null }
+export interface AnyRow {
+  id: string;
+  [column: string]: unknown;
+}
+interface Logged {
+  id: number;
+  topic: Topic;
+  action: string;
+  data: AnyRow;
+  old_data: AnyRow | null;
+}
 interface Open {
   tab: TabEnvironment;
   topics: string[];
@@ -31,7 +46,10 @@ export class World {
   readonly random: () => number;
   log: Logged[] = [];
   rows: Record<Topic, Map<string, AnyRow>> = {
-    sessions: new Map(), movements: new Map(), alerts: new Map(), metrics: new Map(),
+    sessions: new Map(),
+    movements: new Map(),
+    alerts: new Map(),
+    metrics: new Map(),
   };
   #era = 0;
   lastId = 1_000_000_000;
@@ -53,10 +71,11 @@ export class World {
     const table = this.rows[topic];
     const ids = [...table.keys()];
     const known = ids[Math.floor(this.random() * ids.length)];
-    const before = known === undefined ? null : table.get(known) ?? null;
+    const before = known === undefined ? null : (table.get(known) ?? null);
     if (action === 'INSERT') this.#write(topic, action, this.#newRow(topic), null);
     else if (before) {
-      const row = action === 'UPDATE' ? { ...before, is_resolved: this.random() < 0.5, session_id: this.#session() } : before;
+      const row =
+        action === 'UPDATE' ? { ...before, is_resolved: this.random() < 0.5, session_id: this.#session() } : before;
       this.#write(topic, action, row, before);
     }
   }
@@ -94,7 +113,9 @@ export class World {
     let busyUntil = 0;
     const deliver = (task: () => void) => {
       busyUntil = Math.max(busyUntil, this.clock.now + 1 + this.random() * 40); // in order, as TCP is
-      this.clock.later(busyUntil - this.clock.now, () => { if (!closed && !tab.dead) task(); });
+      this.clock.later(busyUntil - this.clock.now, () => {
+        if (!closed && !tab.dead) task();
+      });
     };
     const open: Open = {
       tab,
@@ -103,10 +124,22 @@ export class World {
       stalled: false,
       send: (data, id) => {
         if (open.stalled) return;
-        deliver(() => { if (id !== null) lastEventId = String(id); heard({ data, lastEventId }); });
+        deliver(() => {
+          if (id !== null) lastEventId = String(id);
+          heard({ data, lastEventId });
+        });
       },
-      fail: () => { this.connections.delete(open); deliver(() => { open.close(); failed(); }); },
-      close: () => { closed = true; this.connections.delete(open); },
+      fail: () => {
+        this.connections.delete(open);
+        deliver(() => {
+          open.close();
+          failed();
+        });
+      },
+      close: () => {
+        closed = true;
+        this.connections.delete(open);
+      },
     };
     deliver(() => this.#accept(open, query.get('last_event_id')));
     return open.close;
@@ -124,7 +157,10 @@ export class World {
       .filter((row) => resolved === null || String(row.is_resolved) === resolved)
       .sort((a, b) => newer(topic, a, b));
     const limit = Number(searchParams.get('limit'));
-    const answer = { body: { items: rows.slice(0, limit), total: rows.length, next: rows.length > limit ? 'more' : null }, cursor: String(this.lastId) as Cursor };
+    const answer = {
+      body: { items: rows.slice(0, limit), total: rows.length, next: rows.length > limit ? 'more' : null },
+      cursor: String(this.lastId) as Cursor,
+    };
     const era = this.#era;
     await this.#pause(tab);
     if (era !== this.#era) throw new Error('the database went away');
@@ -132,17 +168,26 @@ export class World {
   }
 
   /** The rows that a list of this kind should show. */
-  expected(topic: Topic, sessionId: string | null, limit: number, matches: (row: AnyRow) => boolean = () => true): string[] {
+  expected(
+    topic: Topic,
+    sessionId: string | null,
+    limit: number,
+    matches: (row: AnyRow) => boolean = () => true,
+  ): string[] {
     return [...this.rows[topic].values()]
       .filter((row) => (sessionId === null || row.session_id === sessionId) && matches(row))
-      .sort((a, b) => newer(topic, a, b)).slice(0, limit).map((row) => JSON.stringify(row));
+      .sort((a, b) => newer(topic, a, b))
+      .slice(0, limit)
+      .map((row) => JSON.stringify(row));
   }
 
   speak(name: string, from: TabEnvironment, message: unknown): void {
     const copy = structuredClone(message);
     for (const channel of this.#channels) {
       if (channel.name === name && channel.tab !== from) {
-        channel.tab.queue(() => { if (this.#channels.has(channel)) channel.heard(copy); });
+        channel.tab.queue(() => {
+          if (this.#channels.has(channel)) channel.heard(copy);
+        });
       }
     }
   }
@@ -152,28 +197,34 @@ export class World {
     this.#channels.add(channel);
     return {
       postMessage: (message: unknown) => this.speak(name, tab, message),
-      close: () => { this.#channels.delete(channel); },
+      close: () => {
+        this.#channels.delete(channel);
+      },
     };
   }
 
   lock(tab: TabEnvironment): Locks {
     return {
-      request: (name, options, hold) => new Promise((resolve, reject) => {
-        const waiter: Waiter = { tab, hold, resolve, reject, holding: false };
-        const line = this.#locks.get(name) ?? [];
-        this.#locks.set(name, line);
-        if (options.steal) {
-          const [holder] = line;
-          if (holder?.holding) { line.shift(); holder.reject(abortError()); }
-          line.unshift(waiter);
-        } else line.push(waiter);
-        options.signal?.addEventListener('abort', () => {
-          if (waiter.holding || !line.includes(waiter)) return;
-          line.splice(line.indexOf(waiter), 1);
-          reject(abortError());
-        });
-        this.#grant(name);
-      }),
+      request: (name, options, hold) =>
+        new Promise((resolve, reject) => {
+          const waiter: Waiter = { tab, hold, resolve, reject, holding: false };
+          const line = this.#locks.get(name) ?? [];
+          this.#locks.set(name, line);
+          if (options.steal) {
+            const [holder] = line;
+            if (holder?.holding) {
+              line.shift();
+              holder.reject(abortError());
+            }
+            line.unshift(waiter);
+          } else line.push(waiter);
+          options.signal?.addEventListener('abort', () => {
+            if (waiter.holding || !line.includes(waiter)) return;
+            line.splice(line.indexOf(waiter), 1);
+            reject(abortError());
+          });
+          this.#grant(name);
+        }),
     };
   }
 
@@ -181,7 +232,10 @@ export class World {
   bury(tab: TabEnvironment): void {
     for (const channel of [...this.#channels]) if (channel.tab === tab) this.#channels.delete(channel);
     for (const [name, line] of this.#locks) {
-      this.#locks.set(name, line.filter((waiter) => waiter.tab !== tab));
+      this.#locks.set(
+        name,
+        line.filter((waiter) => waiter.tab !== tab),
+      );
       this.#grant(name);
     }
   }
@@ -202,14 +256,24 @@ export class World {
   }
 
   #accept(open: Open, lastEventId: string | null): void {
-    if (!this.up || this.random() < 0.1) { open.fail(); return; }
+    if (!this.up || this.random() < 0.1) {
+      open.fail();
+      return;
+    }
     const cursor = lastEventId === null ? null : Number(lastEventId);
     const lost = cursor !== null && (cursor < this.prunedTo || cursor > this.lastId);
     const status = cursor === null ? 'live' : lost ? 'reset' : 'resumed';
     this.opened += 1;
     this.connections.add(open);
     const place = cursor === null || lost ? this.lastId : cursor;
-    open.send(JSON.stringify({ type: 'connection', data: { topics: open.topics, cursor: String(place), status }, timestamp: '' }), place);
+    open.send(
+      JSON.stringify({
+        type: 'connection',
+        data: { topics: open.topics, cursor: String(place), status },
+        timestamp: '',
+      }),
+      place,
+    );
     for (const change of this.log) if (change.id > place) this.#send(open, change);
   }
 
@@ -217,7 +281,10 @@ export class World {
     const wanted = open.topics.includes(change.topic) && (open.sessionId === null || concerns(change, open.sessionId));
     if (!wanted) return;
     const { topic, ...rest } = change;
-    open.send(JSON.stringify({ type: 'data', data: { ...rest, table: TABLE[topic], timestamp: 1 }, timestamp: '' }), change.id);
+    open.send(
+      JSON.stringify({ type: 'data', data: { ...rest, table: TABLE[topic], timestamp: 1 }, timestamp: '' }),
+      change.id,
+    );
   }
 
   #beat(): void {
@@ -247,7 +314,11 @@ export class World {
   }
 
   #pause(tab: TabEnvironment): Promise<void> {
-    return new Promise((resolve) => this.clock.later(5 + this.random() * 100, () => { if (!tab.dead) resolve(); }));
+    return new Promise((resolve) =>
+      this.clock.later(5 + this.random() * 100, () => {
+        if (!tab.dead) resolve();
+      }),
+    );
   }
 }
 
@@ -272,9 +343,13 @@ export class TabEnvironment implements Environment {
     this.openChannel = (name, heard) => world.join(name, this, heard);
   }
 
-  now(): number { return this.#world.clock.now; }
+  now(): number {
+    return this.#world.clock.now;
+  }
   later(milliseconds: number, task: () => void): () => void {
-    return this.#world.clock.later(milliseconds, () => { if (!this.dead) task(); });
+    return this.#world.clock.later(milliseconds, () => {
+      if (!this.dead) task();
+    });
   }
   queue(task: () => void): void {
     const at = Math.max(this.#lastQueued, this.#world.clock.now + this.#world.random() * 10);
@@ -282,13 +357,21 @@ export class TabEnvironment implements Environment {
     this.later(at - this.#world.clock.now, task);
   }
   #lastQueued = 0;
-  random(): number { return this.#world.random(); }
+  random(): number {
+    return this.#world.random();
+  }
   openSource(url: string, heard: (event: SourceEvent) => void, failed: () => void): () => void {
     return this.#world.connect(url, this, heard, failed);
   }
-  getJson(url: string): Promise<{ body: unknown; cursor: Cursor }> { return this.#world.read(url, this); }
-  onReturn(): () => void { return () => {}; }
-  nextFrame(task: () => void): () => void { return this.later(16, task); }
+  getJson(url: string): Promise<{ body: unknown; cursor: Cursor }> {
+    return this.#world.read(url, this);
+  }
+  onReturn(): () => void {
+    return () => {};
+  }
+  nextFrame(task: () => void): () => void {
+    return this.later(16, task);
+  }
 
   crash(): void {
     this.dead = true;
@@ -298,7 +381,9 @@ export class TabEnvironment implements Environment {
 }
 
 function concerns(change: Logged, sessionId: string): boolean {
-  return [change.data, change.old_data].some((row) => row !== null && (row.session_id === sessionId || row.id === sessionId));
+  return [change.data, change.old_data].some(
+    (row) => row !== null && (row.session_id === sessionId || row.id === sessionId),
+  );
 }
 
 function newer(topic: Topic, a: AnyRow, b: AnyRow): number {

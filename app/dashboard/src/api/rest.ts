@@ -8,7 +8,11 @@ interface Problem {
 }
 
 /** Send JSON; answers the row, or null where the server has none to give. */
-export async function send<R>(method: 'POST' | 'PATCH' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<R | null> {
+export async function send<R>(
+  method: 'POST' | 'PATCH' | 'PUT' | 'DELETE',
+  path: string,
+  body?: unknown,
+): Promise<R | null> {
   const response = await fetch(path, {
     method,
     headers: { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
@@ -17,13 +21,18 @@ export async function send<R>(method: 'POST' | 'PATCH' | 'PUT' | 'DELETE', path:
   if (response.ok) return response.status === 204 ? null : ((await response.json()) as R);
   const problem = (await response.json().catch(() => ({}))) as Problem;
   const fields = (problem.errors ?? []).map((error) => `${error.field} ${error.message}`).join('; ');
-  throw new RequestError(response.status, problem, fields || problem.detail || problem.title || String(response.status));
+  throw new RequestError(
+    response.status,
+    problem,
+    fields || problem.detail || problem.title || String(response.status),
+  );
 }
 
 /** GET as JSON. */
 export async function get<R>(path: string, signal?: AbortSignal): Promise<R> {
   const response = await fetch(path, { headers: { Accept: 'application/json' }, ...(signal ? { signal } : {}) });
   const body: unknown = await response.json().catch(() => null);
-  if (!response.ok) throw new RequestError(response.status, body, (body as Problem | null)?.detail ?? String(response.status));
+  if (!response.ok)
+    throw new RequestError(response.status, body, (body as Problem | null)?.detail ?? String(response.status));
   return body as R;
 }

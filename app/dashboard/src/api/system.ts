@@ -15,7 +15,11 @@ export interface Worker {
   reconnects: number;
   unannounced: number;
   errors: number;
-  listener: { state: 'connecting' | 'live' | 'reconnecting' | 'stopped'; cursor: string | null; since: number | string };
+  listener: {
+    state: 'connecting' | 'live' | 'reconnecting' | 'stopped';
+    cursor: string | null;
+    since: number | string;
+  };
   ring: { frames: number; bytes: number };
   commit_to_publish_ms: { p50: number; p99: number } | null;
 }
@@ -38,13 +42,24 @@ export function useWorkers(): { workers: readonly Answered[]; error: Error | nul
   const [error, setError] = useState<Error | null>(null);
   useEffect(() => {
     const stopping = new AbortController();
-    const ask = () => get<Worker>('/api/system', stopping.signal).then(
-      (worker) => { setWorkers((before) => merge(before, worker, Date.now())); setError(null); },
-      (reason: unknown) => { if (!stopping.signal.aborted) setError(reason as Error); },
-    );
+    const ask = () =>
+      get<Worker>('/api/system', stopping.signal).then(
+        (worker) => {
+          setWorkers((before) => merge(before, worker, Date.now()));
+          setError(null);
+        },
+        (reason: unknown) => {
+          if (!stopping.signal.aborted) setError(reason as Error);
+        },
+      );
     void ask();
-    const timer = setInterval(() => { if (!document.hidden) void ask(); }, EVERY_MS);
-    return () => { clearInterval(timer); stopping.abort(); };
+    const timer = setInterval(() => {
+      if (!document.hidden) void ask();
+    }, EVERY_MS);
+    return () => {
+      clearInterval(timer);
+      stopping.abort();
+    };
   }, []);
   return { workers, error };
 }

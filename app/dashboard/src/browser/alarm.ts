@@ -36,7 +36,10 @@ function raise(alert: Alert): void {
   if (typeof Notification === 'undefined' || Notification.permission !== 'granted') return;
   // The tag lets a notification replace its own repetition.
   const notification = new Notification(currentWords().t('New alert'), { body: text, tag: alert.id });
-  notification.onclick = () => { window.focus(); notification.close(); };
+  notification.onclick = () => {
+    window.focus();
+    notification.close();
+  };
 }
 
 let audio: AudioContext | undefined;

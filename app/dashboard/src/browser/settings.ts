@@ -2,7 +2,10 @@
 import { useSyncExternalStore } from 'react';
 
 export type Theme = 'system' | 'light' | 'dark';
-export interface Settings { theme: Theme; notify: boolean }
+export interface Settings {
+  theme: Theme;
+  notify: boolean;
+}
 
 const STORED = 'settings';
 const listeners = new Set<() => void>();
@@ -10,10 +13,13 @@ let settings: Settings = read();
 paint(settings.theme);
 
 export function useSettings(): Settings {
-  return useSyncExternalStore((listener) => {
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  }, () => settings);
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => settings,
+  );
 }
 
 export function currentSettings(): Settings {
@@ -29,7 +35,11 @@ export function changeSettings(change: Partial<Settings>): void {
 
 function read(): Settings {
   try {
-    return { theme: 'system', notify: false, ...(JSON.parse(localStorage.getItem(STORED) ?? '{}') as Partial<Settings>) };
+    return {
+      theme: 'system',
+      notify: false,
+      ...(JSON.parse(localStorage.getItem(STORED) ?? '{}') as Partial<Settings>),
+    };
   } catch {
     return { theme: 'system', notify: false };
   }

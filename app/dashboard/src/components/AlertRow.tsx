@@ -24,16 +24,34 @@ export function AlertRow({ alert, session, select }: { alert: Alert; session: st
       <div className="alert-main">
         <strong>{alert.alert_message ?? alert.alert_type}</strong>
         <span>
-          {alert.session_id ? <a href={`/sessions/${alert.session_id}`} onClick={follow}>{session}</a> : session}
-          {alert.current_value !== null && alert.threshold_value !== null &&
-            <> · {t('{value} at a limit of {limit}', { value: number(alert.current_value), limit: number(alert.threshold_value) })}</>}
+          {alert.session_id ? (
+            <a href={`/sessions/${alert.session_id}`} onClick={follow}>
+              {session}
+            </a>
+          ) : (
+            session
+          )}
+          {alert.current_value !== null && alert.threshold_value !== null && (
+            <>
+              {' '}
+              ·{' '}
+              {t('{value} at a limit of {limit}', {
+                value: number(alert.current_value),
+                limit: number(alert.threshold_value),
+              })}
+            </>
+          )}
         </span>
       </div>
       <div className="alert-time">
         <time>{dateTime(alert.triggered_at)}</time>
         <span>{alert.is_resolved ? lasted : t('open for {time}', { time: span(Math.max(1000, now - began)) })}</span>
       </div>
-      {!alert.is_resolved && <button type="button" disabled={busy} onClick={() => void run(() => resolveAlert(alert.id))}>{t('Resolve')}</button>}
+      {!alert.is_resolved && (
+        <button type="button" disabled={busy} onClick={() => void run(() => resolveAlert(alert.id))}>
+          {t('Resolve')}
+        </button>
+      )}
     </li>
   );
 }

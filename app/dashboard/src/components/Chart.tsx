@@ -8,11 +8,28 @@ import uPlot from 'uplot';
 import { useSettings } from '../browser/settings';
 import { useWords } from '../i18n/language';
 
-export interface Line { label: string; color: string; dashed?: boolean }
+export interface Line {
+  label: string;
+  color: string;
+  dashed?: boolean;
+}
 export type ChartData = [number[], ...(number | null)[][]];
 
-export function Chart({ label, lines, data, group, digits = 0, unit = '', onZoom }: {
-  label: string; lines: readonly Line[]; data: ChartData; group: string; digits?: number; unit?: string;
+export function Chart({
+  label,
+  lines,
+  data,
+  group,
+  digits = 0,
+  unit = '',
+  onZoom,
+}: {
+  label: string;
+  lines: readonly Line[];
+  data: ChartData;
+  group: string;
+  digits?: number;
+  unit?: string;
   onZoom?: (from: number, to: number) => void;
 }) {
   const words = useWords();
@@ -31,52 +48,109 @@ export function Chart({ label, lines, data, group, digits = 0, unit = '', onZoom
     const color = (name: string) => style.getPropertyValue(name).trim();
     // The canvas knows no rem: on a wall screen, where the page's text is larger, so are the axes.
     const rem = parseFloat(style.fontSize);
-    const axis = { stroke: color('--faint'), grid: { stroke: color('--grid'), width: 1 }, ticks: { show: false }, font: `${0.73 * rem}px ${style.getPropertyValue('--font')}` };
-    const chart = new uPlot({
-      width: element.clientWidth || 300, height: element.clientHeight || 168,
-      padding: [8, 4, 0, 0],
-      legend: { show: false },
-      cursor: { sync: { key: group }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
-      scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high) * 1.08] } },
-      axes: [
-        { ...axis, size: 1.75 * rem, space: 4.7 * rem, values: (_, ticks) => ticks.map((at) => words.time(at * 1000, ticks.length > 1 && (ticks[1] as number) - (ticks[0] as number) < 60)) },
-        { ...axis, size: 2.8 * rem, space: 2.3 * rem, values: (_, ticks) => ticks.map((value) => words.number(value, digits)) },
-      ],
-      series: [{}, ...lines.map((line) => ({
-        label: line.label, stroke: color(line.color), width: 0.12 * rem, spanGaps: false, points: { show: false },
-        ...(line.dashed ? { dash: [5, 4] } : {}),
-        ...(lines.length === 1 ? { fill: `color-mix(in srgb, ${color(line.color)} 14%, transparent)` } : {}),
-      }))],
-      hooks: {
-        setSelect: [(self) => {
-          const { left, width } = self.select;
-          if (width > 8) latest.current.onZoom?.(self.posToVal(left, 'x'), self.posToVal(left + width, 'x'));
-          self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-        }],
-        setCursor: [(self) => {
-          const { idx } = self.cursor;
-          const readout = element.parentElement?.querySelector('.readout');
-          if (!readout) return;
-          readout.textContent = idx == null ? '' : lines.map((line, index) => {
-            const value = self.data[index + 1]?.[idx];
-            return value == null ? '' : `${lines.length > 1 ? `${line.label} ` : ''}${words.number(value, digits)}${unit}`;
-          }).filter(Boolean).join('   ');
-        }],
+    const axis = {
+      stroke: color('--faint'),
+      grid: { stroke: color('--grid'), width: 1 },
+      ticks: { show: false },
+      font: `${0.73 * rem}px ${style.getPropertyValue('--font')}`,
+    };
+    const chart = new uPlot(
+      {
+        width: element.clientWidth || 300,
+        height: element.clientHeight || 168,
+        padding: [8, 4, 0, 0],
+        legend: { show: false },
+        cursor: { sync: { key: group }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
+        scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high) * 1.08] } },
+        axes: [
+          {
+            ...axis,
+            size: 1.75 * rem,
+            space: 4.7 * rem,
+            values: (_, ticks) =>
+              ticks.map((at) =>
+                words.time(at * 1000, ticks.length > 1 && (ticks[1] as number) - (ticks[0] as number) < 60),
+              ),
+          },
+          {
+            ...axis,
+            size: 2.8 * rem,
+            space: 2.3 * rem,
+            values: (_, ticks) => ticks.map((value) => words.number(value, digits)),
+          },
+        ],
+        series: [
+          {},
+          ...lines.map((line) => ({
+            label: line.label,
+            stroke: color(line.color),
+            width: 0.12 * rem,
+            spanGaps: false,
+            points: { show: false },
+            ...(line.dashed ? { dash: [5, 4] } : {}),
+            ...(lines.length === 1 ? { fill: `color-mix(in srgb, ${color(line.color)} 14%, transparent)` } : {}),
+          })),
+        ],
+        hooks: {
+          setSelect: [
+            (self) => {
+              const { left, width } = self.select;
+              if (width > 8) latest.current.onZoom?.(self.posToVal(left, 'x'), self.posToVal(left + width, 'x'));
+              self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+            },
+          ],
+          setCursor: [
+            (self) => {
+              const { idx } = self.cursor;
+              const readout = element.parentElement?.querySelector('.readout');
+              if (!readout) return;
+              readout.textContent =
+                idx == null
+                  ? ''
+                  : lines
+                      .map((line, index) => {
+                        const value = self.data[index + 1]?.[idx];
+                        return value == null
+                          ? ''
+                          : `${lines.length > 1 ? `${line.label} ` : ''}${words.number(value, digits)}${unit}`;
+                      })
+                      .filter(Boolean)
+                      .join('   ');
+            },
+          ],
+        },
       },
-    }, latest.current.data as uPlot.AlignedData, element);
+      latest.current.data as uPlot.AlignedData,
+      element,
+    );
     plot.current = chart;
-    const resize = new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height: element.clientHeight }));
+    const resize = new ResizeObserver(() =>
+      chart.setSize({ width: element.clientWidth, height: element.clientHeight }),
+    );
     resize.observe(element);
-    return () => { resize.disconnect(); chart.destroy(); plot.current = null; };
+    return () => {
+      resize.disconnect();
+      chart.destroy();
+      plot.current = null;
+    };
   }, [shape, group, words, theme, dark, digits, unit]);
 
-  useEffect(() => { plot.current?.setData(data as uPlot.AlignedData); }, [data]);
+  useEffect(() => {
+    plot.current?.setData(data as uPlot.AlignedData);
+  }, [data]);
 
   const newest = lines.map((_, index) => data[index + 1]?.findLast((value) => value !== null));
-  const summary = newest.flatMap((value, index) => (value == null ? [] : [`${lines[index]?.label ?? ''} ${words.number(value, digits)}${unit}`])).join(', ');
+  const summary = newest
+    .flatMap((value, index) =>
+      value == null ? [] : [`${lines[index]?.label ?? ''} ${words.number(value, digits)}${unit}`],
+    )
+    .join(', ');
   return (
     <figure className="chart">
-      <figcaption><span>{label}</span><output className="readout" aria-hidden="true" /></figcaption>
+      <figcaption>
+        <span>{label}</span>
+        <output className="readout" aria-hidden="true" />
+      </figcaption>
       <div ref={place} className="chart-place" role="img" aria-label={`${label}: ${summary}`} />
     </figure>
   );

@@ -19,9 +19,15 @@ export function Connection() {
     <div className={`connection ${tone}`} role="status" title={tone === 'good' ? explain(words) : undefined}>
       <span className="dot" aria-hidden="true" />
       <span className="connection-label">{label}</span>
-      {detail && <span className="connection-detail" aria-hidden="true">{detail}</span>}
+      {detail && (
+        <span className="connection-detail" aria-hidden="true">
+          {detail}
+        </span>
+      )}
       {state.status === 'reconnecting' && online && (
-        <button type="button" className="link" onClick={() => feedOf().retry()}>{words.t('Try now')}</button>
+        <button type="button" className="link" onClick={() => feedOf().retry()}>
+          {words.t('Try now')}
+        </button>
       )}
     </div>
   );
@@ -31,10 +37,15 @@ export function Connection() {
     const since = t('Lost {time} ago', { time: span(Math.max(1000, now - state.since)) });
     if (!online) return { tone: 'bad', label: t('No network'), detail: since };
     // A page that asks for more reopens its connection; that takes milliseconds and is no news.
-    if (state.status === 'connecting' && now - state.since < 2000) return { tone: 'idle', label: t('Live'), detail: '' };
+    if (state.status === 'connecting' && now - state.since < 2000)
+      return { tone: 'idle', label: t('Live'), detail: '' };
     if (state.status === 'reconnecting') {
       const left = Math.max(1000, (state.retryAt ?? now) - now);
-      return { tone: 'bad', label: t('Reconnecting'), detail: `${since}, ${t('next try in {time}', { time: span(left) })}` };
+      return {
+        tone: 'bad',
+        label: t('Reconnecting'),
+        detail: `${since}, ${t('next try in {time}', { time: span(left) })}`,
+      };
     }
     if (state.status !== 'live') return { tone: 'warn', label: t(CONNECTION[state.status]), detail: '' };
     if (state.error === 'database_unavailable') return { tone: 'bad', label: t('Database away'), detail: '' };
@@ -47,7 +58,11 @@ export function Connection() {
 
 function explain({ t, span }: Words): string | undefined {
   const latency = medianLatency();
-  return latency ? t('Changes arrive as they are written. Median from commit to this screen: {time}.', { time: span(latency.median) }) : undefined;
+  return latency
+    ? t('Changes arrive as they are written. Median from commit to this screen: {time}.', {
+        time: span(latency.median),
+      })
+    : undefined;
 }
 
 function useOnline(): boolean {
@@ -56,7 +71,10 @@ function useOnline(): boolean {
     const look = () => setOnline(navigator.onLine);
     addEventListener('online', look);
     addEventListener('offline', look);
-    return () => { removeEventListener('online', look); removeEventListener('offline', look); };
+    return () => {
+      removeEventListener('online', look);
+      removeEventListener('offline', look);
+    };
   }, []);
   return online;
 }

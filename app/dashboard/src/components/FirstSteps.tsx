@@ -15,12 +15,19 @@ export function FirstSteps() {
     <Empty icon="sessions">
       <h1>{t('No camera counts yet')}</h1>
       <p>{t('As soon as a program writes a session, by REST or by plain SQL, it appears here by itself.')}</p>
-      {!open && <button type="button" className="primary" onClick={() => setOpen(true)}>{t('Show how to feed data')}</button>}
+      {!open && (
+        <button type="button" className="primary" onClick={() => setOpen(true)}>
+          {t('Show how to feed data')}
+        </button>
+      )}
       {open && (
         <div className="first-steps">
-          <p>{t('Plausible traffic from four cameras, until you stop it:')}</p><pre>./run flask simulate --sessions 4 --rate 20</pre>
-          <p>{t('Real counts from a door, an hour per second:')}</p><pre>./run flask replay CalIt2.data --speed 3600</pre>
-          <p>{t('Or by hand, with any SQL client:')}</p><pre>{SQL}</pre>
+          <p>{t('Plausible traffic from four cameras, until you stop it:')}</p>
+          <pre>./run flask simulate --sessions 4 --rate 20</pre>
+          <p>{t('Real counts from a door, an hour per second:')}</p>
+          <pre>./run flask replay CalIt2.data --speed 3600</pre>
+          <p>{t('Or by hand, with any SQL client:')}</p>
+          <pre>{SQL}</pre>
         </div>
       )}
     </Empty>

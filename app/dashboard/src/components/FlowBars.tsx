@@ -14,9 +14,17 @@ export function FlowBars({ minutes }: { minutes: readonly Minute[] }) {
   const exited = minutes.reduce((sum, minute) => sum + minute.out, 0);
   return (
     <figure className="flow">
-      <div className="flow-scale" aria-hidden="true"><span>{number(top)}</span><span>0</span><span>{number(top)}</span></div>
-      <svg viewBox={`0 0 ${WIDTH} ${MIDDLE * 2}`} preserveAspectRatio="none" role="img"
-        aria-label={t('In the last hour {in} entered and {out} exited.', { in: number(entered), out: number(exited) })}>
+      <div className="flow-scale" aria-hidden="true">
+        <span>{number(top)}</span>
+        <span>0</span>
+        <span>{number(top)}</span>
+      </div>
+      <svg
+        viewBox={`0 0 ${WIDTH} ${MIDDLE * 2}`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={t('In the last hour {in} entered and {out} exited.', { in: number(entered), out: number(exited) })}
+      >
         {[0.5, 1].map((part) => (
           <g key={part} className="grid">
             <line x1="0" x2={WIDTH} y1={MIDDLE - scale(top * part)} y2={MIDDLE - scale(top * part)} />
@@ -27,14 +35,28 @@ export function FlowBars({ minutes }: { minutes: readonly Minute[] }) {
           <g key={minute.start} className={index === minutes.length - 1 ? 'bar current' : 'bar'}>
             <title>{`${time(minute.start)}: ${minute.in} ${t('entered')}, ${minute.out} ${t('exited')}`}</title>
             <rect className="hit" x={index * step} y="0" width={step} height={MIDDLE * 2} />
-            <rect className="in" x={index * step + step * 0.14} width={step * 0.72} y={MIDDLE - scale(minute.in)} height={scale(minute.in)} />
-            <rect className="out" x={index * step + step * 0.14} width={step * 0.72} y={MIDDLE} height={scale(minute.out)} />
+            <rect
+              className="in"
+              x={index * step + step * 0.14}
+              width={step * 0.72}
+              y={MIDDLE - scale(minute.in)}
+              height={scale(minute.in)}
+            />
+            <rect
+              className="out"
+              x={index * step + step * 0.14}
+              width={step * 0.72}
+              y={MIDDLE}
+              height={scale(minute.out)}
+            />
           </g>
         ))}
         <line className="axis" x1="0" x2={WIDTH} y1={MIDDLE} y2={MIDDLE} />
       </svg>
       <div className="flow-times" aria-hidden="true">
-        {[0, 15, 30, 45].map((index) => <span key={index}>{time(minutes[index]?.start ?? 0)}</span>)}
+        {[0, 15, 30, 45].map((index) => (
+          <span key={index}>{time(minutes[index]?.start ?? 0)}</span>
+        ))}
         <span>{time((minutes.at(-1)?.start ?? 0) + MINUTE)}</span>
       </div>
     </figure>

@@ -3,17 +3,35 @@ import type { ReactNode } from 'react';
 import { useWords } from '../i18n/language';
 import { Icon, type IconName } from './Icon';
 
-export function Panel({ title, side, className = '', children }: { title: string; side?: ReactNode; className?: string; children: ReactNode }) {
+export function Panel({
+  title,
+  side,
+  className = '',
+  children,
+}: {
+  title: string;
+  side?: ReactNode;
+  className?: string;
+  children: ReactNode;
+}) {
   return (
     <section className={`panel ${className}`} aria-label={title}>
-      <header className="panel-head"><h2>{title}</h2>{side}</header>
+      <header className="panel-head">
+        <h2>{title}</h2>
+        {side}
+      </header>
       {children}
     </section>
   );
 }
 
 export function Empty({ icon, children }: { icon: IconName; children: ReactNode }) {
-  return <div className="empty"><Icon name={icon} /><div>{children}</div></div>;
+  return (
+    <div className="empty">
+      <Icon name={icon} />
+      <div>{children}</div>
+    </div>
+  );
 }
 
 /** Grey bars in the shape of what will come. */
@@ -21,7 +39,9 @@ export function Loading({ lines = 4 }: { lines?: number }) {
   const { t } = useWords();
   return (
     <div className="skeleton" role="status" aria-label={t('Loading')}>
-      {Array.from({ length: lines }, (_, line) => <span key={line} />)}
+      {Array.from({ length: lines }, (_, line) => (
+        <span key={line} />
+      ))}
     </div>
   );
 }
@@ -30,20 +50,41 @@ export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
   const { t } = useWords();
   return (
     <div className="failed" role="alert">
-      <span>{t('The server does not answer. What is shown may be old.')} <small>{error.message}</small></span>
-      {retry && <button type="button" onClick={retry}>{t('Try again')}</button>}
+      <span>
+        {t('The server does not answer. What is shown may be old.')} <small>{error.message}</small>
+      </span>
+      {retry && (
+        <button type="button" onClick={retry}>
+          {t('Try again')}
+        </button>
+      )}
     </div>
   );
 }
 
 /** A choice of a few, one of them taken. */
-export function Choice<V extends string>({ label, value, options, onChange }: {
-  label: string; value: V; options: readonly { value: V; text: string }[]; onChange: (value: V) => void;
+export function Choice<V extends string>({
+  label,
+  value,
+  options,
+  onChange,
+}: {
+  label: string;
+  value: V;
+  options: readonly { value: V; text: string }[];
+  onChange: (value: V) => void;
 }) {
   return (
     <div className="choice" role="group" aria-label={label}>
       {options.map((option) => (
-        <button key={option.value} type="button" aria-pressed={option.value === value} onClick={() => onChange(option.value)}>{option.text}</button>
+        <button
+          key={option.value}
+          type="button"
+          aria-pressed={option.value === value}
+          onClick={() => onChange(option.value)}
+        >
+          {option.text}
+        </button>
       ))}
     </div>
   );

@@ -10,19 +10,36 @@ import { ACTION } from '../i18n/names';
 
 type Open = 'stop' | 'rename' | 'delete' | null;
 
-export function SessionActions({ session, compact = false, onDeleted }: { session: Session; compact?: boolean; onDeleted?: () => void }) {
+export function SessionActions({
+  session,
+  compact = false,
+  onDeleted,
+}: {
+  session: Session;
+  compact?: boolean;
+  onDeleted?: () => void;
+}) {
   const { t } = useWords();
   const [open, setOpen] = useState<Open>(null);
   const { busy, run } = useSend();
   const path = `/api/sessions/${session.id}`;
   const close = () => setOpen(null);
   const then = async (task: () => Promise<unknown>, after?: () => void) => {
-    if (await run(task)) { close(); after?.(); }
+    if (await run(task)) {
+      close();
+      after?.();
+    }
   };
   const button = (action: Exclude<Open, null>, icon: 'stop' | 'edit' | 'trash') => (
-    <button type="button" className={compact ? 'icon-button' : ''} title={t(ACTION[action])}
-      aria-label={`${t(ACTION[action])}: ${session.session_name}`} onClick={() => setOpen(action)}>
-      <Icon name={icon} />{!compact && t(ACTION[action])}
+    <button
+      type="button"
+      className={compact ? 'icon-button' : ''}
+      title={t(ACTION[action])}
+      aria-label={`${t(ACTION[action])}: ${session.session_name}`}
+      onClick={() => setOpen(action)}
+    >
+      <Icon name={icon} />
+      {!compact && t(ACTION[action])}
     </button>
   );
   return (
@@ -31,20 +48,38 @@ export function SessionActions({ session, compact = false, onDeleted }: { sessio
       {button('rename', 'edit')}
       {button('delete', 'trash')}
       {open === 'stop' && (
-        <Dialog title={t('Stop {name}?', { name: session.session_name })} action={t('Stop')} busy={busy} onClose={close}
-          onSubmit={() => void then(() => send('PATCH', path, stopped(session)))}>
+        <Dialog
+          title={t('Stop {name}?', { name: session.session_name })}
+          action={t('Stop')}
+          busy={busy}
+          onClose={close}
+          onSubmit={() => void then(() => send('PATCH', path, stopped(session)))}
+        >
           <p>{t('It is marked as completed now. A camera that goes on writing is not stopped by this.')}</p>
         </Dialog>
       )}
       {open === 'rename' && (
-        <Dialog title={t('Rename')} action={t('Save')} busy={busy} onClose={close}
-          onSubmit={(form) => void then(() => send('PATCH', path, { session_name: form.get('name') }))}>
-          <Field label={t('Name')}><input name="name" required maxLength={200} defaultValue={session.session_name} autoFocus /></Field>
+        <Dialog
+          title={t('Rename')}
+          action={t('Save')}
+          busy={busy}
+          onClose={close}
+          onSubmit={(form) => void then(() => send('PATCH', path, { session_name: form.get('name') }))}
+        >
+          <Field label={t('Name')}>
+            <input name="name" required maxLength={200} defaultValue={session.session_name} autoFocus />
+          </Field>
         </Dialog>
       )}
       {open === 'delete' && (
-        <Dialog title={t('Delete {name}?', { name: session.session_name })} action={t('Delete')} danger busy={busy} onClose={close}
-          onSubmit={() => void then(() => send('DELETE', path), onDeleted)}>
+        <Dialog
+          title={t('Delete {name}?', { name: session.session_name })}
+          action={t('Delete')}
+          danger
+          busy={busy}
+          onClose={close}
+          onSubmit={() => void then(() => send('DELETE', path), onDeleted)}
+        >
           <p>{t('Its movements, readings and alerts go with it. This cannot be undone.')}</p>
         </Dialog>
       )}

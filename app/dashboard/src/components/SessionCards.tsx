@@ -27,7 +27,9 @@ export function SessionCards({ sessions, latest }: { sessions: readonly Session[
               <Sparkline values={reading?.counts ?? []} />
               <span className="card-foot">
                 {quiet ? (
-                  <span className="badge idle">{metric ? `${t('quiet')}, ${ago(metric.timestamp, now)}` : t('Waiting')}</span>
+                  <span className="badge idle">
+                    {metric ? `${t('quiet')}, ${ago(metric.timestamp, now)}` : t('Waiting')}
+                  </span>
                 ) : (
                   <>
                     <span className="in">+{number(metric.people_entered_last_minute ?? 0)}</span>

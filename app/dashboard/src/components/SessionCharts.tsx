@@ -12,13 +12,25 @@ import type { Key } from '../i18n/vi';
 import { Chart, type ChartData, type Line } from './Chart';
 import { Loading } from './Panel';
 
-export interface Span { from: number; to: number }
-export interface Charted { id: string; name: string; color: string }
+export interface Span {
+  from: number;
+  to: number;
+}
+export interface Charted {
+  id: string;
+  name: string;
+  color: string;
+}
 
 const STEPS = 360;
 const REDRAW_MS = 250;
 
-interface View { key: Key; columns: readonly Column[]; digits?: number; unit?: string }
+interface View {
+  key: Key;
+  columns: readonly Column[];
+  digits?: number;
+  unit?: string;
+}
 const VIEWS: readonly View[] = [
   { key: 'People inside', columns: ['inside'] },
   { key: 'In and out per minute', columns: ['in', 'out'] },
@@ -28,8 +40,18 @@ const VIEWS: readonly View[] = [
   { key: 'Processing latency', columns: ['latency'], digits: 1, unit: ' ms' },
 ];
 
-export function SessionCharts({ sessions, windowMs, pausedAt, zoom, onZoom }: {
-  sessions: readonly Charted[]; windowMs: number; pausedAt: number | null; zoom: Span | null; onZoom: (span: Span | null) => void;
+export function SessionCharts({
+  sessions,
+  windowMs,
+  pausedAt,
+  zoom,
+  onZoom,
+}: {
+  sessions: readonly Charted[];
+  windowMs: number;
+  pausedAt: number | null;
+  zoom: Span | null;
+  onZoom: (span: Span | null) => void;
 }) {
   const { t, number } = useWords();
   const sets = useRef(new Map<string, SeriesSet>());
@@ -37,27 +59,46 @@ export function SessionCharts({ sessions, windowMs, pausedAt, zoom, onZoom }: {
   const tick = useTick(pausedAt === null && zoom === null);
   const to = (pausedAt ?? tick) / 1000;
   const span = zoom ?? { from: to - windowMs / 1000, to };
-  const charts = useMemo(() => VIEWS.map((view) => chartOf(view, sessions, sets.current, span, t)),
-    [span.from, span.to, sessions, loaded, t]);
+  const charts = useMemo(
+    () => VIEWS.map((view) => chartOf(view, sessions, sets.current, span, t)),
+    [span.from, span.to, sessions, loaded, t],
+  );
   const partial = sessions.some(({ id }) => sets.current.get(id)?.partial);
   const ready = sessions.some(({ id }) => loaded.has(id));
   return (
     <>
       {sessions.map(({ id }) => (
-        <Source key={`${id} ${windowMs}`} id={id} windowMs={windowMs} onSet={(set) => {
-          sets.current.set(id, set);
-          setLoaded((before) => (before.has(id) ? before : new Set([...before, id])));
-        }} />
+        <Source
+          key={`${id} ${windowMs}`}
+          id={id}
+          windowMs={windowMs}
+          onSet={(set) => {
+            sets.current.set(id, set);
+            setLoaded((before) => (before.has(id) ? before : new Set([...before, id])));
+          }}
+        />
       ))}
       {ready ? (
         <div className="charts" onDoubleClick={() => onZoom(null)}>
           {charts.map(({ view, lines, data }) => (
-            <Chart key={view.key} label={t(view.key)} lines={lines} data={data} group="live"
-              digits={view.digits ?? 0} unit={view.unit ?? ''} onZoom={(from, until) => onZoom({ from, to: until })} />
+            <Chart
+              key={view.key}
+              label={t(view.key)}
+              lines={lines}
+              data={data}
+              group="live"
+              digits={view.digits ?? 0}
+              unit={view.unit ?? ''}
+              onZoom={(from, until) => onZoom({ from, to: until })}
+            />
           ))}
         </div>
-      ) : <Loading lines={8} />}
-      {partial && <p className="quiet">{t('Only the newest {n} readings of a session are loaded.', { n: number(KEPT) })}</p>}
+      ) : (
+        <Loading lines={8} />
+      )}
+      {partial && (
+        <p className="quiet">{t('Only the newest {n} readings of a session are loaded.', { n: number(KEPT) })}</p>
+      )}
     </>
   );
 }
@@ -65,11 +106,19 @@ export function SessionCharts({ sessions, windowMs, pausedAt, zoom, onZoom }: {
 /** Keeps one session's readings alive while its charts are shown. */
 function Source({ id, windowMs, onSet }: { id: string; windowMs: number; onSet: (set: SeriesSet) => void }) {
   const { value } = useReplica(`series ${id} ${windowMs}`, () => seriesPlot(id, windowMs));
-  useEffect(() => { if (value) onSet(value); }, [value]);
+  useEffect(() => {
+    if (value) onSet(value);
+  }, [value]);
   return null;
 }
 
-function chartOf(view: View, sessions: readonly Charted[], sets: ReadonlyMap<string, SeriesSet>, span: Span, t: (key: Key) => string) {
+function chartOf(
+  view: View,
+  sessions: readonly Charted[],
+  sets: ReadonlyMap<string, SeriesSet>,
+  span: Span,
+  t: (key: Key) => string,
+) {
   const width = (span.to - span.from) / STEPS;
   const grid = Array.from({ length: STEPS }, (_, step) => span.from + (step + 1) * width);
   const lines: Line[] = [];

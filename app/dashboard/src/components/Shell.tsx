@@ -29,26 +29,47 @@ export function Shell({ page, children }: { page: PageName | null; children: Rea
   const now = useNow();
   return (
     <div className="shell">
-      <a className="skip" href="#content">{t('Skip to content')}</a>
+      <a className="skip" href="#content">
+        {t('Skip to content')}
+      </a>
       <header className="topbar">
-        <a className="brand" href="/" onClick={follow} aria-label={t('People counting')}><Mark /><span>{t('People counting')}</span></a>
+        <a className="brand" href="/" onClick={follow} aria-label={t('People counting')}>
+          <Mark />
+          <span>{t('People counting')}</span>
+        </a>
         <Connection />
         <time className="clock">{time(now, true)}</time>
-        <button type="button" className="icon-button" title={t(THEME[theme])} aria-label={t(THEME[theme])}
-          onClick={() => changeSettings({ theme: NEXT_THEME[theme] })}><Icon name={THEME_ICON[theme]} /></button>
-        <button type="button" className="icon-button" lang={language === 'en' ? 'vi' : 'en'}
+        <button
+          type="button"
+          className="icon-button"
+          title={t(THEME[theme])}
+          aria-label={t(THEME[theme])}
+          onClick={() => changeSettings({ theme: NEXT_THEME[theme] })}
+        >
+          <Icon name={THEME_ICON[theme]} />
+        </button>
+        <button
+          type="button"
+          className="icon-button"
+          lang={language === 'en' ? 'vi' : 'en'}
           aria-label={`${language === 'en' ? 'VI' : 'EN'}: ${t('Chuyển sang tiếng Việt')}`}
-          onClick={() => setLanguage(language === 'en' ? 'vi' : 'en')}>{language === 'en' ? 'VI' : 'EN'}</button>
+          onClick={() => setLanguage(language === 'en' ? 'vi' : 'en')}
+        >
+          {language === 'en' ? 'VI' : 'EN'}
+        </button>
       </header>
       <nav className="nav" aria-label={t('Pages')}>
         {PAGES.map(({ name, path }) => (
           <a key={name} href={path} onClick={follow} aria-current={page === name ? 'page' : undefined}>
-            <Icon name={name} /><span>{t(PAGE[name])}</span>
+            <Icon name={name} />
+            <span>{t(PAGE[name])}</span>
             {name === 'alerts' && alerts.length > 0 && <span className="count">{alerts.length}</span>}
           </a>
         ))}
       </nav>
-      <main id="content" className="content" tabIndex={-1}>{children}</main>
+      <main id="content" className="content" tabIndex={-1}>
+        {children}
+      </main>
       <Toasts />
     </div>
   );

@@ -14,9 +14,17 @@ export function Toasts() {
         <div key={id} className={`toast ${kind}`}>
           <div>
             {title && <strong>{title}</strong>}
-            {href ? <a href={href} onClick={follow}>{text}</a> : <span>{text}</span>}
+            {href ? (
+              <a href={href} onClick={follow}>
+                {text}
+              </a>
+            ) : (
+              <span>{text}</span>
+            )}
           </div>
-          <button type="button" className="icon-button" aria-label={t('Close')} onClick={() => dismiss(id)}><Icon name="close" /></button>
+          <button type="button" className="icon-button" aria-label={t('Close')} onClick={() => dismiss(id)}>
+            <Icon name="close" />
+          </button>
         </div>
       ))}
     </div>

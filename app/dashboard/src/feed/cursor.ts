@@ -25,7 +25,10 @@ export function isAtOrBefore(cursor: Cursor, other: Cursor): boolean {
 
 /** The cursor that was reached first; null if there is none. */
 export function earliest(cursors: readonly Cursor[]): Cursor | null {
-  return cursors.reduce<Cursor | null>((first, cursor) => (first && isAtOrBefore(first, cursor) ? first : cursor), null);
+  return cursors.reduce<Cursor | null>(
+    (first, cursor) => (first && isAtOrBefore(first, cursor) ? first : cursor),
+    null,
+  );
 }
 
 /** The cursor that was reached last; null if there is none. */

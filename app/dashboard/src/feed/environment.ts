@@ -14,7 +14,11 @@ export interface Channel {
 
 /** The part of the Web Locks API that we use. */
 export interface Locks {
-  request(name: string, options: { steal?: boolean; signal?: AbortSignal }, hold: () => Promise<void>): Promise<unknown>;
+  request(
+    name: string,
+    options: { steal?: boolean; signal?: AbortSignal },
+    hold: () => Promise<void>,
+  ): Promise<unknown>;
 }
 
 export interface Environment {
@@ -35,7 +39,6 @@ export interface Environment {
   /** Run once before the next frame, or soon where there are no frames (a hidden page). */
   nextFrame(task: () => void): () => void;
 }
-
 
 /** A request that the server refused or could not answer. */
 export class RequestError extends Error {
@@ -73,13 +76,18 @@ export const browser: Environment = {
   get locks() {
     return typeof navigator === 'undefined' ? undefined : (navigator.locks as LockManager | undefined);
   },
-  openChannel: typeof BroadcastChannel === 'undefined' ? undefined : (name, heard) => {
-    const channel = new BroadcastChannel(name);
-    channel.onmessage = (event: MessageEvent<unknown>) => heard(event.data);
-    return channel;
-  },
+  openChannel:
+    typeof BroadcastChannel === 'undefined'
+      ? undefined
+      : (name, heard) => {
+          const channel = new BroadcastChannel(name);
+          channel.onmessage = (event: MessageEvent<unknown>) => heard(event.data);
+          return channel;
+        },
   onReturn(task) {
-    const shown = () => { if (!document.hidden) task(); };
+    const shown = () => {
+      if (!document.hidden) task();
+    };
     window.addEventListener('online', task);
     document.addEventListener('visibilitychange', shown);
     return () => {
@@ -94,7 +102,13 @@ export const browser: Environment = {
     }
     const frame = requestAnimationFrame(task);
     // Deliberate: a page hidden between now and the frame gets none; the timer makes sure that the task runs.
-    const timer = setTimeout(() => { cancelAnimationFrame(frame); task(); }, 500);
-    return () => { cancelAnimationFrame(frame); clearTimeout(timer); };
+    const timer = setTimeout(() => {
+      cancelAnimationFrame(frame);
+      task();
+    }, 500);
+    return () => {
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+    };
   },
 };

@@ -190,10 +190,11 @@ export class Feed {
       this.#cancelGather?.();
       this.#cancelGather = null;
       this.#declareNow();
-    } else this.#cancelGather ??= this.environment.later(GATHER_MS, () => {
-      this.#cancelGather = null;
-      this.#declareNow();
-    });
+    } else
+      this.#cancelGather ??= this.environment.later(GATHER_MS, () => {
+        this.#cancelGather = null;
+        this.#declareNow();
+      });
   }
 
   #declareNow(): void {
@@ -217,7 +218,8 @@ export class Feed {
     const { status } = this.#stream.state;
     const all = [...this.#needs.values()];
     if (all.length === 0) return; // snapshots are under way: a tab without readers does not lead
-    for (const entry of all) entry.joined ||= status === 'live' && covers(this.#coverage, entry.need, entry.need.cursor);
+    for (const entry of all)
+      entry.joined ||= status === 'live' && covers(this.#coverage, entry.need, entry.need.cursor);
     const newcomers = all.filter((entry) => !entry.joined).map((entry) => entry.need);
     if (newcomers.length === 0 || status === 'connecting' || status === 'reconnecting') return;
     const request = requestFor(all.map((entry) => entry.need));
@@ -257,15 +259,19 @@ export class Feed {
 
   #hear(word: Word): void {
     if (word.kind === 'needs') this.#hearNeeds(word.tab, word.needs);
-    else if (word.kind === 'retry') { if (this.#leading) this.#stream.retry(true); }
-    else if (!this.#leading) this.#hearLeader(word);
+    else if (word.kind === 'retry') {
+      if (this.#leading) this.#stream.retry(true);
+    } else if (!this.#leading) this.#hearLeader(word);
   }
 
   #hearNeeds(tab: string, needs: readonly Need[]): void {
     if (!this.#leading) return;
     if (!this.#known.has(tab)) {
       this.#known.add(tab);
-      this.#tabs.watch(tab, () => { this.#known.delete(tab); if (this.#leading) this.#register(tab, []); });
+      this.#tabs.watch(tab, () => {
+        this.#known.delete(tab);
+        if (this.#leading) this.#register(tab, []);
+      });
       this.#say({ kind: 'hello', leader: this.#leader, state: this.#stream.state, number: this.#number });
     }
     this.#register(tab, needs);

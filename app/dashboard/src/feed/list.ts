@@ -55,7 +55,11 @@ export function instantKey(time: string): string {
 }
 
 async function loadList<T extends Topic>(
-  feed: Feed, signal: AbortSignal, topic: T, sessionId: string | null, limit: number,
+  feed: Feed,
+  signal: AbortSignal,
+  topic: T,
+  sessionId: string | null,
+  limit: number,
   query: Readonly<Record<string, string>>,
 ): Promise<Snapshot<List<RowOf[T]>>> {
   const parameters = new URLSearchParams({ limit: String(limit), ...query });
@@ -69,7 +73,11 @@ async function loadList<T extends Topic>(
 }
 
 function applyChanges<T extends Topic>(
-  list: List<RowOf[T]>, changes: readonly Change[], topic: T, limit: number, matches: (row: RowOf[T]) => boolean,
+  list: List<RowOf[T]>,
+  changes: readonly Change[],
+  topic: T,
+  limit: number,
+  matches: (row: RowOf[T]) => boolean,
 ): List<RowOf[T]> {
   const rows = [...list.rows];
   let { floor } = list;

@@ -24,20 +24,24 @@ export interface Coverage extends Request {
 
 /** Tell whether a connection carries all that a need asks for. */
 export function carries(request: Request, need: Pick<Need, 'topics' | 'sessionId'>): boolean {
-  return need.topics.every((topic) => request.topics.includes(topic)) &&
-    (request.sessionId === null || request.sessionId === need.sessionId);
+  return (
+    need.topics.every((topic) => request.topics.includes(topic)) &&
+    (request.sessionId === null || request.sessionId === need.sessionId)
+  );
 }
 
 /** Tell whether a reader at a cursor misses nothing on this connection. */
 export function covers(coverage: Coverage, need: Pick<Need, 'topics' | 'sessionId'>, cursor: Cursor | null): boolean {
-  return carries(coverage, need) && (cursor === null || (coverage.since !== null && isAtOrBefore(coverage.since, cursor)));
+  return (
+    carries(coverage, need) && (cursor === null || (coverage.since !== null && isAtOrBefore(coverage.since, cursor)))
+  );
 }
 
 /** The smallest request that serves all needs. */
 export function requestFor(needs: readonly Need[]): Request {
   const topics = [...new Set(needs.flatMap((need) => need.topics))].sort();
   const sessionIds = new Set(needs.map((need) => need.sessionId));
-  return { topics, sessionId: sessionIds.size === 1 ? [...sessionIds][0] ?? null : null };
+  return { topics, sessionId: sessionIds.size === 1 ? ([...sessionIds][0] ?? null) : null };
 }
 
 /**

@@ -72,8 +72,10 @@ export function parseMessage(text: string): Message | null {
 
 /** Tell whether a change concerns a session, by its new or its old row. */
 export function concerns(change: Change, sessionId: string): boolean {
-  return sessionOf(change.topic, change.data) === sessionId ||
-    (change.old_data !== null && sessionOf(change.topic, change.old_data) === sessionId);
+  return (
+    sessionOf(change.topic, change.data) === sessionId ||
+    (change.old_data !== null && sessionOf(change.topic, change.old_data) === sessionId)
+  );
 }
 
 function sessionOf(topic: Topic, row: RowOf[Topic]): string | null {

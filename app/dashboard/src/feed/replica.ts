@@ -100,8 +100,12 @@ export class Replica<V> {
     const { signal } = this.#loading;
     this.#enter({ loading: true });
     this.#plot.load(this.#feed, signal).then(
-      (snapshot) => { if (!signal.aborted) this.#begin(snapshot); },
-      (error: unknown) => { if (!signal.aborted) this.#fail(error); },
+      (snapshot) => {
+        if (!signal.aborted) this.#begin(snapshot);
+      },
+      (error: unknown) => {
+        if (!signal.aborted) this.#fail(error);
+      },
     );
   }
 

@@ -13,7 +13,7 @@ const replicas = new Map<string, Replica<unknown>>();
 /** The feed of a server; "" is the one that served this page. */
 export function feedOf(base = ''): Feed {
   let feed = feeds.get(base);
-  if (!feed) feeds.set(base, feed = new Feed(browser, { base }));
+  if (!feed) feeds.set(base, (feed = new Feed(browser, { base })));
   return feed;
 }
 

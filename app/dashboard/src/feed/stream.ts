@@ -93,10 +93,17 @@ export class Stream {
     let current = true; // what a closed source still delivers must not count
     const close = this.#environment.openSource(
       this.#url(),
-      (event) => { if (current) this.#hear(event); },
-      () => { if (current) this.#lose('connection_lost'); },
+      (event) => {
+        if (current) this.#hear(event);
+      },
+      () => {
+        if (current) this.#lose('connection_lost');
+      },
     );
-    this.#hangUpSource = () => { current = false; close(); };
+    this.#hangUpSource = () => {
+      current = false;
+      close();
+    };
     this.#armStale();
   }
 
@@ -152,8 +159,8 @@ export class Stream {
   }
 
   #enter(change: Partial<StreamState>): void {
-    const since = change.status === undefined || change.status === this.#state.status
-      ? this.#state.since : this.#environment.now();
+    const since =
+      change.status === undefined || change.status === this.#state.status ? this.#state.since : this.#environment.now();
     this.#state = { ...this.#state, ...change, since };
     this.#listener.state(this.#state);
   }

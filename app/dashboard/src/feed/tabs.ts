@@ -84,18 +84,23 @@ export class Tabs {
     const stopping = this.#stopping;
     const until = new Promise<void>((resolve) => {
       const before = this.#release;
-      this.#release = () => { before(); resolve(); };
+      this.#release = () => {
+        before();
+        resolve();
+      };
     });
-    this.#environment.locks?.request(lock, options, async () => {
-      if (stopping?.signal.aborted) return;
-      granted();
-      await until;
-    }).catch((error: unknown) => {
-      ignoreAbort(error);
-      if (stopping === null || stopping !== this.#stopping) return;
-      this.#listener.follow();
-      this.#queue();
-    });
+    this.#environment.locks
+      ?.request(lock, options, async () => {
+        if (stopping?.signal.aborted) return;
+        granted();
+        await until;
+      })
+      .catch((error: unknown) => {
+        ignoreAbort(error);
+        if (stopping === null || stopping !== this.#stopping) return;
+        this.#listener.follow();
+        this.#queue();
+      });
   }
 }
 

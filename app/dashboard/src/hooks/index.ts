@@ -1,7 +1,13 @@
 /** What other React apps may import; docs/react.md explains each. Needs nothing but React. */
 export { useSSE, type SSEOptions, type SSEResult } from './useSSE';
 export {
-  useAlertsSSE, useMetricsSSE, useMovementsSSE, useRows, useSessionsSSE, type Rows, type RowsOptions,
+  useAlertsSSE,
+  useMetricsSSE,
+  useMovementsSSE,
+  useRows,
+  useSessionsSSE,
+  type Rows,
+  type RowsOptions,
 } from './useRows';
 export { useConnection } from './useConnection';
 export { useReplica } from './useReplica';

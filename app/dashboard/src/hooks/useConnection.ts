@@ -6,5 +6,8 @@ import { feedOf } from '../feed/shared';
 /** The state of the shared connection. It does not open one by itself. */
 export function useConnection(base = ''): StreamState {
   const feed = feedOf(base);
-  return useSyncExternalStore((listener) => feed.watch(listener), () => feed.state);
+  return useSyncExternalStore(
+    (listener) => feed.watch(listener),
+    () => feed.state,
+  );
 }

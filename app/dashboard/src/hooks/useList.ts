@@ -13,7 +13,9 @@ export function useList<T extends Topic>(topic: T, key: string, options: ListOpt
 /** The sessions that run. */
 export function useActiveSessions() {
   return useList('sessions', 'active', {
-    query: { status: 'active' }, matches: (row) => row.status === 'active', limit: 200,
+    query: { status: 'active' },
+    matches: (row) => row.status === 'active',
+    limit: 200,
   });
 }
 

@@ -6,10 +6,13 @@ import { replicaOf } from '../feed/shared';
 /** Use a shared replica. Components that give the same key share one; the key must tell all that the plot depends on. */
 export function useReplica<V>(key: string, plot: () => Plot<V>, base = ''): ReplicaState<V> & { reload: () => void } {
   // Deliberate: only the key decides; the plot is a fresh closure at every render.
-  const entry = useMemo(() => ({
-    subscribe: (listener: () => void) => replicaOf(key, plot, base).subscribe(listener),
-    get: () => replicaOf(key, plot, base).get(),
-    reload: () => replicaOf(key, plot, base).reload(),
-  }), [key, base]);
+  const entry = useMemo(
+    () => ({
+      subscribe: (listener: () => void) => replicaOf(key, plot, base).subscribe(listener),
+      get: () => replicaOf(key, plot, base).get(),
+      reload: () => replicaOf(key, plot, base).reload(),
+    }),
+    [key, base],
+  );
   return { ...useSyncExternalStore(entry.subscribe, entry.get), reload: entry.reload };
 }

@@ -32,22 +32,33 @@ export interface RowsOptions {
 export function useRows<T extends Topic>(topic: T, options: RowsOptions = {}): Rows<RowOf[T]> {
   const { sessionId = null, resolved, limit = 500, base = '' } = options;
   const key = `${topic} ${sessionId ?? ''} ${resolved ?? ''} ${limit}`;
-  const { value, loading, error, reload } = useReplica(key, () => listOf(topic, {
-    sessionId, limit,
-    ...(resolved === undefined ? {} : {
-      query: { resolved: String(resolved) },
-      matches: (row: RowOf[T]) => 'is_resolved' in row && row.is_resolved === resolved,
-    }),
-  }), base);
+  const { value, loading, error, reload } = useReplica(
+    key,
+    () =>
+      listOf(topic, {
+        sessionId,
+        limit,
+        ...(resolved === undefined
+          ? {}
+          : {
+              query: { resolved: String(resolved) },
+              matches: (row: RowOf[T]) => 'is_resolved' in row && row.is_resolved === resolved,
+            }),
+      }),
+    base,
+  );
   const state = useConnection(base);
-  return useMemo(() => ({
-    rows: value?.rows ?? [],
-    loading: loading && value === null,
-    isConnected: state.status === 'live',
-    error: error ?? (state.error === null ? null : new Error(state.error)),
-    reconnect: () => feedOf(base).retry(),
-    reload,
-  }), [value, loading, error, state, base, reload]);
+  return useMemo(
+    () => ({
+      rows: value?.rows ?? [],
+      loading: loading && value === null,
+      isConnected: state.status === 'live',
+      error: error ?? (state.error === null ? null : new Error(state.error)),
+      reconnect: () => feedOf(base).retry(),
+      reload,
+    }),
+    [value, loading, error, state, base, reload],
+  );
 }
 
 /** All sessions, or one. */

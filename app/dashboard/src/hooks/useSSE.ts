@@ -39,7 +39,9 @@ export function useSSE(endpoint: string, options: SSEOptions = {}): SSEResult {
   const [wanted, setWanted] = useState(true);
   const [lastMessage, setLastMessage] = useState<Message | null>(null);
   const latest = useRef(options);
-  useEffect(() => { latest.current = options; });
+  useEffect(() => {
+    latest.current = options;
+  });
   const key = topics.join();
 
   useEffect(() => {
@@ -54,7 +56,8 @@ export function useSSE(endpoint: string, options: SSEOptions = {}): SSEResult {
     };
     const reader = feed.attach(key.split(',') as Topic[], sessionId, {
       change: (change) => {
-        if (matchesResolved(change, resolved)) take({ type: 'data', data: change, timestamp: new Date(change.timestamp * 1000).toISOString() });
+        if (matchesResolved(change, resolved))
+          take({ type: 'data', data: change, timestamp: new Date(change.timestamp * 1000).toISOString() });
       },
       reset: () => reader.ready(null),
       notice: take,
@@ -87,7 +90,10 @@ export function useSSE(endpoint: string, options: SSEOptions = {}): SSEResult {
     lastMessage,
     connect: useCallback(() => setWanted(true), []),
     disconnect: useCallback(() => setWanted(false), []),
-    reconnect: useCallback(() => { setWanted(true); feed.retry(); }, [feed]),
+    reconnect: useCallback(() => {
+      setWanted(true);
+      feed.retry();
+    }, [feed]),
   };
 }
 

@@ -23,10 +23,13 @@ export interface Words {
 
 /** The words of the reader's language. */
 export function useWords(): Words {
-  return useSyncExternalStore((listener) => {
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  }, () => words);
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => words,
+  );
 }
 
 /** The words, for code outside of components. */
@@ -55,7 +58,12 @@ function wordsFor(language: Language): Words {
   const one = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
   const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' });
   const clockSeconds = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-  const dateClock = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
+  const dateClock = new Intl.DateTimeFormat(locale, {
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+  });
   const t = (key: Key, values: Values = {}) =>
     (language === 'vi' ? vi[key] : key).replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''));
   const number = (value: number, digits = 0) => (digits > 0 ? one : whole).format(value);
@@ -66,15 +74,23 @@ function wordsFor(language: Language): Words {
     const minutes = Math.round(seconds / 60);
     if (minutes < 60) return t('{n} min', { n: number(minutes) });
     const rest = minutes % 60;
-    return t('{n} h', { n: number(Math.floor(minutes / 60)) }) + (rest && minutes < 1440 ? ` ${t('{n} min', { n: number(rest) })}` : '');
+    return (
+      t('{n} h', { n: number(Math.floor(minutes / 60)) }) +
+      (rest && minutes < 1440 ? ` ${t('{n} min', { n: number(rest) })}` : '')
+    );
   };
   return {
-    language, t, number, span,
+    language,
+    t,
+    number,
+    span,
     time: (at, seconds = false) => (seconds ? clockSeconds : clock).format(new Date(at)),
     dateTime: (at) => dateClock.format(new Date(at)),
     ago: (at, now) => {
       const passed = now - new Date(at).getTime();
-      return passed < 2000 ? t('just now') : t('{time} ago', { time: span(passed < 100_000 ? Math.round(passed / 1000) * 1000 : passed) });
+      return passed < 2000
+        ? t('just now')
+        : t('{time} ago', { time: span(passed < 100_000 ? Math.round(passed / 1000) * 1000 : passed) });
     },
   };
 }

@@ -1,10 +1,30 @@
 /** Names of the states and kinds that rows and figures bring along. */
 import type { Key } from './vi';
 
-export const STATUS = { active: 'Active', completed: 'Completed', error: 'Error', cancelled: 'Cancelled' } as const satisfies Record<string, Key>;
-export const LISTENER = { connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting', stopped: 'Stopped' } as const satisfies Record<string, Key>;
-export const PAGE = { dashboard: 'Dashboard', live: 'Live', sessions: 'Sessions', alerts: 'Alerts', system: 'System' } as const satisfies Record<string, Key>;
-export const THEME = { system: 'Colours: as the system', light: 'Colours: light', dark: 'Colours: dark' } as const satisfies Record<string, Key>;
+export const STATUS = {
+  active: 'Active',
+  completed: 'Completed',
+  error: 'Error',
+  cancelled: 'Cancelled',
+} as const satisfies Record<string, Key>;
+export const LISTENER = {
+  connecting: 'Connecting',
+  live: 'Live',
+  reconnecting: 'Reconnecting',
+  stopped: 'Stopped',
+} as const satisfies Record<string, Key>;
+export const PAGE = {
+  dashboard: 'Dashboard',
+  live: 'Live',
+  sessions: 'Sessions',
+  alerts: 'Alerts',
+  system: 'System',
+} as const satisfies Record<string, Key>;
+export const THEME = {
+  system: 'Colours: as the system',
+  light: 'Colours: light',
+  dark: 'Colours: dark',
+} as const satisfies Record<string, Key>;
 export const DIRECTION = { in: 'In', out: 'Out' } as const satisfies Record<string, Key>;
 export const CONNECTION = { connecting: 'Connecting', closed: 'Not connected' } as const satisfies Record<string, Key>;
 export const ACTION = { stop: 'Stop', rename: 'Rename', delete: 'Delete' } as const satisfies Record<string, Key>;

@@ -21,7 +21,8 @@ export const vi = {
   'Database away': 'Mất cơ sở dữ liệu',
   'Not connected': 'Chưa kết nối',
   'Try now': 'Thử ngay',
-  'Changes arrive as they are written. Median from commit to this screen: {time}.': 'Thay đổi hiện ra ngay khi được ghi. Trung vị từ lúc ghi đến màn hình này: {time}.',
+  'Changes arrive as they are written. Median from commit to this screen: {time}.':
+    'Thay đổi hiện ra ngay khi được ghi. Trung vị từ lúc ghi đến màn hình này: {time}.',
   '{n} ms': '{n} ms',
   '{n} s': '{n} giây',
   '{n} min': '{n} phút',
@@ -60,7 +61,8 @@ export const vi = {
   'Nothing needs you.': 'Không có gì cần xử lý.',
   'quiet': 'im lặng',
   'No camera counts yet': 'Chưa có camera nào đếm',
-  'As soon as a program writes a session, by REST or by plain SQL, it appears here by itself.': 'Khi một chương trình ghi phiên đếm, qua REST hay SQL thuần, phiên đó tự hiện ra ở đây.',
+  'As soon as a program writes a session, by REST or by plain SQL, it appears here by itself.':
+    'Khi một chương trình ghi phiên đếm, qua REST hay SQL thuần, phiên đó tự hiện ra ở đây.',
   'Show how to feed data': 'Xem cách nạp dữ liệu',
   'Plausible traffic from four cameras, until you stop it:': 'Lưu lượng giả lập từ bốn camera, chạy đến khi dừng:',
   'Real counts from a door, an hour per second:': 'Số đếm thật từ một cửa ra vào, mỗi giây một giờ:',
@@ -100,9 +102,11 @@ export const vi = {
   'Stop': 'Dừng',
   'Rename': 'Đổi tên',
   'Delete {name}?': 'Xóa {name}?',
-  'Its movements, readings and alerts go with it. This cannot be undone.': 'Lượt qua, số liệu và cảnh báo của phiên cũng bị xóa. Không thể hoàn tác.',
+  'Its movements, readings and alerts go with it. This cannot be undone.':
+    'Lượt qua, số liệu và cảnh báo của phiên cũng bị xóa. Không thể hoàn tác.',
   'Stop {name}?': 'Dừng {name}?',
-  'It is marked as completed now. A camera that goes on writing is not stopped by this.': 'Phiên được đánh dấu hoàn tất. Camera vẫn ghi tiếp nếu chưa tắt.',
+  'It is marked as completed now. A camera that goes on writing is not stopped by this.':
+    'Phiên được đánh dấu hoàn tất. Camera vẫn ghi tiếp nếu chưa tắt.',
   'No session matches.': 'Không có phiên nào phù hợp.',
   'Sort by {column}': 'Sắp xếp theo {column}',
   'Previous page': 'Trang trước',
@@ -142,15 +146,18 @@ export const vi = {
   'Thresholds': 'Ngưỡng',
   'New threshold': 'Ngưỡng mới',
   'Edit threshold': 'Sửa ngưỡng',
-  'No threshold yet. A threshold raises an alert when a count reaches its limit.': 'Chưa có ngưỡng. Ngưỡng tạo cảnh báo khi số người đạt giới hạn.',
+  'No threshold yet. A threshold raises an alert when a count reaches its limit.':
+    'Chưa có ngưỡng. Ngưỡng tạo cảnh báo khi số người đạt giới hạn.',
   'Limit (people)': 'Giới hạn (người)',
   'Message': 'Nội dung',
   'Session': 'Phiên đếm',
   'Switch {name}': 'Bật hoặc tắt {name}',
   'Edit {name}': 'Sửa {name}',
   'Notify me': 'Báo cho tôi',
-  'Browser notification and a short sound for each new alert, also while another window is in front.': 'Thông báo và âm thanh ngắn cho mỗi cảnh báo mới, kể cả khi đang ở cửa sổ khác.',
-  'This browser refuses notifications for this page; its settings can change that.': 'Trình duyệt từ chối thông báo của trang này; có thể đổi trong cài đặt.',
+  'Browser notification and a short sound for each new alert, also while another window is in front.':
+    'Thông báo và âm thanh ngắn cho mỗi cảnh báo mới, kể cả khi đang ở cửa sổ khác.',
+  'This browser refuses notifications for this page; its settings can change that.':
+    'Trình duyệt từ chối thông báo của trang này; có thể đổi trong cài đặt.',
   'Browser notifications need HTTPS; the sound works without.': 'Thông báo cần HTTPS; âm thanh vẫn hoạt động.',
   'New alert': 'Cảnh báo mới',
   'Delete threshold {name}?': 'Xóa ngưỡng {name}?',
@@ -179,9 +186,11 @@ export const vi = {
   'Worker': 'Tiến trình',
   'Up': 'Đã chạy',
   'Answered': 'Trả lời',
-  'Each worker answers for itself; whichever takes the request is shown here. Asked every two seconds while this page is open.': 'Mỗi tiến trình trả lời cho chính nó; tiến trình nào nhận yêu cầu thì hiện ở đây. Hỏi mỗi hai giây khi trang này mở.',
+  'Each worker answers for itself; whichever takes the request is shown here. Asked every two seconds while this page is open.':
+    'Mỗi tiến trình trả lời cho chính nó; tiến trình nào nhận yêu cầu thì hiện ở đây. Hỏi mỗi hai giây khi trang này mở.',
   'Cost of the triggers': 'Chi phí của trigger',
-  'A commit that is recorded costs the writer this much more than the bare insert: run': 'Mỗi lần ghi có nhật ký tốn thêm bao nhiêu so với ghi thường: chạy',
+  'A commit that is recorded costs the writer this much more than the bare insert: run':
+    'Mỗi lần ghi có nhật ký tốn thêm bao nhiêu so với ghi thường: chạy',
   'This tab holds the connection for all tabs of this browser.': 'Thẻ này giữ kết nối cho mọi thẻ của trình duyệt.',
   'Another tab of this browser holds the connection.': 'Một thẻ khác của trình duyệt giữ kết nối.',
   'Stopped': 'Đã dừng',

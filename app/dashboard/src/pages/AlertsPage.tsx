@@ -25,10 +25,21 @@ export function AlertsPage() {
   const name = (id: string | null) => nameOf(id) ?? t(id === null ? 'All sessions' : 'Deleted session');
   return (
     <div className="alerts-page">
-      <Panel title={t('Alerts')} side={(
-        <Choice label={t('Status')} value={show} onChange={(value) => setQuery({ show: value === 'open' ? '' : value })}
-          options={[{ value: 'open', text: t('Open') }, { value: 'resolved', text: t('Resolved') }, { value: 'all', text: t('All') }]} />
-      )}>
+      <Panel
+        title={t('Alerts')}
+        side={
+          <Choice
+            label={t('Status')}
+            value={show}
+            onChange={(value) => setQuery({ show: value === 'open' ? '' : value })}
+            options={[
+              { value: 'open', text: t('Open') },
+              { value: 'resolved', text: t('Resolved') },
+              { value: 'all', text: t('All') },
+            ]}
+          />
+        }
+      >
         <List key={show} show={show} name={name} />
       </Panel>
       <div className="side">
@@ -48,19 +59,40 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
   const open = alerts.filter((alert) => !alert.is_resolved);
   const chosen = open.filter((alert) => picked.has(alert.id));
   if (loading) return error ? <Failed error={error} retry={reload} /> : <Loading lines={8} />;
-  if (alerts.length === 0) return <Empty icon="check">{t(show === 'open' ? 'No open alert. All is calm.' : 'No alert here.')}</Empty>;
+  if (alerts.length === 0)
+    return <Empty icon="check">{t(show === 'open' ? 'No open alert. All is calm.' : 'No alert here.')}</Empty>;
   return (
     <>
       {open.length > 0 && (
         <div className="select-bar">
-          <label><input type="checkbox" checked={chosen.length === open.length} onChange={(event) => setPicked(new Set(event.target.checked ? open.map((alert) => alert.id) : []))} />{t('Select all')}</label>
-          <button type="button" className="primary" disabled={busy || chosen.length === 0} onClick={() => void resolveChosen()}>{t('Resolve {n}', { n: number(chosen.length) })}</button>
+          <label>
+            <input
+              type="checkbox"
+              checked={chosen.length === open.length}
+              onChange={(event) => setPicked(new Set(event.target.checked ? open.map((alert) => alert.id) : []))}
+            />
+            {t('Select all')}
+          </label>
+          <button
+            type="button"
+            className="primary"
+            disabled={busy || chosen.length === 0}
+            onClick={() => void resolveChosen()}
+          >
+            {t('Resolve {n}', { n: number(chosen.length) })}
+          </button>
         </div>
       )}
       <ul className="alert-list">
-        {alerts.slice(0, shown).map((alert) => <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} select={checkbox(alert)} />)}
+        {alerts.slice(0, shown).map((alert) => (
+          <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} select={checkbox(alert)} />
+        ))}
       </ul>
-      {alerts.length > shown && <button type="button" className="more" onClick={() => setShown(shown + 100)}>{t('Show more')}</button>}
+      {alerts.length > shown && (
+        <button type="button" className="more" onClick={() => setShown(shown + 100)}>
+          {t('Show more')}
+        </button>
+      )}
     </>
   );
 
@@ -71,13 +103,17 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
   function checkbox(alert: Alert) {
     if (alert.is_resolved) return <span className="no-check" />;
     return (
-      <input type="checkbox" aria-label={t('Select alert: {name}', { name: alert.alert_message ?? alert.alert_type })} checked={picked.has(alert.id)}
+      <input
+        type="checkbox"
+        aria-label={t('Select alert: {name}', { name: alert.alert_message ?? alert.alert_type })}
+        checked={picked.has(alert.id)}
         onChange={(event) => {
           const next = new Set(picked);
           if (event.target.checked) next.add(alert.id);
           else next.delete(alert.id);
           setPicked(next);
-        }} />
+        }}
+      />
     );
   }
 }
@@ -89,13 +125,23 @@ function Notify() {
     changeSettings({ notify: wanted });
     if (!wanted) return;
     const answer = await allowNotifications();
-    if (answer === 'denied') toast({ kind: 'note', text: t('This browser refuses notifications for this page; its settings can change that.') });
-    else if (answer === 'insecure') toast({ kind: 'note', text: t('Browser notifications need HTTPS; the sound works without.') });
+    if (answer === 'denied')
+      toast({
+        kind: 'note',
+        text: t('This browser refuses notifications for this page; its settings can change that.'),
+      });
+    else if (answer === 'insecure')
+      toast({ kind: 'note', text: t('Browser notifications need HTTPS; the sound works without.') });
   };
   return (
     <section className="panel notify">
-      <label className="switch"><input type="checkbox" role="switch" checked={notify} onChange={(event) => void change(event.target.checked)} /><span>{t('Notify me')}</span></label>
-      <p className="quiet">{t('Browser notification and a short sound for each new alert, also while another window is in front.')}</p>
+      <label className="switch">
+        <input type="checkbox" role="switch" checked={notify} onChange={(event) => void change(event.target.checked)} />
+        <span>{t('Notify me')}</span>
+      </label>
+      <p className="quiet">
+        {t('Browser notification and a short sound for each new alert, also while another window is in front.')}
+      </p>
     </section>
   );
 }

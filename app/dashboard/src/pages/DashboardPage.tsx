@@ -31,45 +31,121 @@ export function DashboardPage() {
   if (nothing) return <FirstSteps />;
   return (
     <div className="dashboard">
-      {error && <Failed error={error} retry={() => { active.reload(); movements.reload(); }} />}
-      <Figures active={active.rows.map((row) => row.id)} activeReady={active.ready} latest={latest.value} flow={flow.value} open={alerts.length} />
+      {error && (
+        <Failed
+          error={error}
+          retry={() => {
+            active.reload();
+            movements.reload();
+          }}
+        />
+      )}
+      <Figures
+        active={active.rows.map((row) => row.id)}
+        activeReady={active.ready}
+        latest={latest.value}
+        flow={flow.value}
+        open={alerts.length}
+      />
       <Panel title={t('Flow of the last hour')} className="area-flow" side={<Legend />}>
         {flow.value ? <HourFlow flow={flow.value} /> : <Loading lines={5} />}
       </Panel>
       <Panel title={t('Newest movements')} className="area-newest">
-        {!movements.ready ? <Loading lines={9} /> : movements.rows.length === 0
-          ? <Empty icon="person">{t('Nobody has passed yet.')}</Empty>
-          : <Movements movements={movements.rows} nameOf={name} />}
+        {!movements.ready ? (
+          <Loading lines={9} />
+        ) : movements.rows.length === 0 ? (
+          <Empty icon="person">{t('Nobody has passed yet.')}</Empty>
+        ) : (
+          <Movements movements={movements.rows} nameOf={name} />
+        )}
       </Panel>
-      <Panel title={t('Active sessions')} className="area-sessions" side={<span className="quiet">{number(active.rows.length)}</span>}>
+      <Panel
+        title={t('Active sessions')}
+        className="area-sessions"
+        side={<span className="quiet">{number(active.rows.length)}</span>}
+      >
         {active.ready ? <SessionCards sessions={active.rows} latest={latest.value ?? new Map()} /> : <Loading />}
       </Panel>
-      <Panel title={t('Open alerts')} className="area-alerts" side={<a href="/alerts" onClick={follow}>{t('All')}</a>}>
-        {alertsLoading ? <Loading lines={3} /> : alerts.length === 0
-          ? <Empty icon="check">{t('Nothing needs you.')}</Empty>
-          : <ul className="alert-list">{alerts.slice(0, 12).map((alert) => <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} />)}</ul>}
+      <Panel
+        title={t('Open alerts')}
+        className="area-alerts"
+        side={
+          <a href="/alerts" onClick={follow}>
+            {t('All')}
+          </a>
+        }
+      >
+        {alertsLoading ? (
+          <Loading lines={3} />
+        ) : alerts.length === 0 ? (
+          <Empty icon="check">{t('Nothing needs you.')}</Empty>
+        ) : (
+          <ul className="alert-list">
+            {alerts.slice(0, 12).map((alert) => (
+              <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} />
+            ))}
+          </ul>
+        )}
       </Panel>
     </div>
   );
 }
 
-function Figures({ active, activeReady, latest, flow, open }: { active: readonly string[]; activeReady: boolean; latest: Latest | null; flow: Flow | null; open: number }) {
+function Figures({
+  active,
+  activeReady,
+  latest,
+  flow,
+  open,
+}: {
+  active: readonly string[];
+  activeReady: boolean;
+  latest: Latest | null;
+  flow: Flow | null;
+  open: number;
+}) {
   const { t, number, time } = useWords();
   const today = useToday();
   const now = useNow();
-  const inside = latest && activeReady ? active.reduce((sum, id) => sum + (latest.get(id)?.metric.current_people_count ?? 0), 0) : null;
+  const inside =
+    latest && activeReady
+      ? active.reduce((sum, id) => sum + (latest.get(id)?.metric.current_people_count ?? 0), 0)
+      : null;
   const peak = usePeak(inside, now);
   const recent = flow ? lastHour(flow, now).slice(-6, -1) : [];
-  const rate = (direction: 'in' | 'out') => t('{n} a minute', {
-    n: number(recent.reduce((sum, minute) => sum + minute[direction], 0) / Math.max(1, recent.length), 1),
-  });
+  const rate = (direction: 'in' | 'out') =>
+    t('{n} a minute', {
+      n: number(recent.reduce((sum, minute) => sum + minute[direction], 0) / Math.max(1, recent.length), 1),
+    });
   const shown = (value: number | null | undefined) => (value == null ? '–' : number(value));
   return (
     <div className="tiles area-figures">
-      <Tile className="hero" label={t('Inside now')} value={shown(inside)} detail={today ? t('{n} net', { n: signed(today.in - today.out) }) : undefined} />
-      <Tile label={t('Entered today')} icon="in" tone="in" value={shown(today?.in)} detail={flow ? rate('in') : undefined} />
-      <Tile label={t('Exited today')} icon="out" tone="out" value={shown(today?.out)} detail={flow ? rate('out') : undefined} />
-      <Tile label={t('Peak today')} icon="peak" value={shown(peak?.value)} detail={peak ? t('at {time}', { time: time(peak.at) }) : undefined} />
+      <Tile
+        className="hero"
+        label={t('Inside now')}
+        value={shown(inside)}
+        detail={today ? t('{n} net', { n: signed(today.in - today.out) }) : undefined}
+      />
+      <Tile
+        label={t('Entered today')}
+        icon="in"
+        tone="in"
+        value={shown(today?.in)}
+        detail={flow ? rate('in') : undefined}
+      />
+      <Tile
+        label={t('Exited today')}
+        icon="out"
+        tone="out"
+        value={shown(today?.out)}
+        detail={flow ? rate('out') : undefined}
+      />
+      <Tile
+        label={t('Peak today')}
+        icon="peak"
+        value={shown(peak?.value)}
+        detail={peak ? t('at {time}', { time: time(peak.at) }) : undefined}
+      />
       <Tile label={t('Active sessions')} icon="sessions" value={activeReady ? number(active.length) : '–'} />
       <Tile label={t('Open alerts')} icon="alerts" tone={open > 0 ? 'bad' : 'good'} value={number(open)} />
     </div>
@@ -88,7 +164,14 @@ function HourFlow({ flow }: { flow: Flow }) {
 
 function Legend() {
   const { t } = useWords();
-  return <span className="legend"><i className="in" />{t('In')}<i className="out" />{t('Out')}</span>;
+  return (
+    <span className="legend">
+      <i className="in" />
+      {t('In')}
+      <i className="out" />
+      {t('Out')}
+    </span>
+  );
 }
 
 function useToday(): { in: number; out: number } | null {

@@ -8,7 +8,13 @@ import { SessionCharts, type Span } from '../components/SessionCharts';
 import { setQuery, useAddress } from '../router';
 
 const MINUTE = 60_000;
-const WINDOWS = { '5': 5 * MINUTE, '15': 15 * MINUTE, '60': 60 * MINUTE, '360': 360 * MINUTE, '1440': 1440 * MINUTE } as const;
+const WINDOWS = {
+  '5': 5 * MINUTE,
+  '15': 15 * MINUTE,
+  '60': 60 * MINUTE,
+  '360': 360 * MINUTE,
+  '1440': 1440 * MINUTE,
+} as const;
 type WindowName = keyof typeof WINDOWS;
 const COLORS = 6;
 
@@ -24,34 +30,76 @@ export function LivePage() {
   const windowName: WindowName = name in WINDOWS ? (name as WindowName) : '5';
   const choosable = active.rows.length > 0 ? active.rows : recent.rows.slice(0, 8);
   const ids = picked === null ? choosable.slice(0, 1).map((row) => row.id) : picked.split(',').filter(Boolean);
-  const charted = useMemo(() => ids.flatMap((id) => {
-    const row = [...active.rows, ...recent.rows].find((one) => one.id === id);
-    const place = choosable.findIndex((one) => one.id === id);
-    return row ? [{ id, name: row.session_name, color: `--line-${Math.max(0, place) % COLORS}` }] : [];
-  }), [ids.join(), active.rows, recent.rows]);
+  const charted = useMemo(
+    () =>
+      ids.flatMap((id) => {
+        const row = [...active.rows, ...recent.rows].find((one) => one.id === id);
+        const place = choosable.findIndex((one) => one.id === id);
+        return row ? [{ id, name: row.session_name, color: `--line-${Math.max(0, place) % COLORS}` }] : [];
+      }),
+    [ids.join(), active.rows, recent.rows],
+  );
   if (active.error) return <Failed error={active.error} retry={active.reload} />;
   if (!active.ready || !recent.ready) return <Loading lines={8} />;
   if (choosable.length === 0) return <Empty icon="live">{t('No session has sent readings yet.')}</Empty>;
   return (
     <div className="live">
       <div className="toolbar">
-        <Choice label={t('Window')} value={windowName} onChange={(value) => { setZoom(null); setQuery({ window: value }); }}
-          options={(Object.keys(WINDOWS) as WindowName[]).map((value) => ({ value, text: windowText(value) }))} />
-        <button type="button" aria-pressed={pausedAt !== null} onClick={() => setPausedAt(pausedAt === null ? Date.now() : null)}>
-          <Icon name={pausedAt === null ? 'pause' : 'play'} />{t(pausedAt === null ? 'Pause' : 'Resume')}
+        <Choice
+          label={t('Window')}
+          value={windowName}
+          onChange={(value) => {
+            setZoom(null);
+            setQuery({ window: value });
+          }}
+          options={(Object.keys(WINDOWS) as WindowName[]).map((value) => ({ value, text: windowText(value) }))}
+        />
+        <button
+          type="button"
+          aria-pressed={pausedAt !== null}
+          onClick={() => setPausedAt(pausedAt === null ? Date.now() : null)}
+        >
+          <Icon name={pausedAt === null ? 'pause' : 'play'} />
+          {t(pausedAt === null ? 'Pause' : 'Resume')}
         </button>
-        {zoom && <button type="button" onClick={() => setZoom(null)}>{t('Show the whole window')}</button>}
-        <span className="quiet grow" role="status">{pausedAt !== null ? t('Paused at {time}. Readings are still being kept.', { time: time(pausedAt, true) }) : zoom ? t('Zoomed in.') : t('Drag across a chart to zoom, double-click to go back.')}</span>
+        {zoom && (
+          <button type="button" onClick={() => setZoom(null)}>
+            {t('Show the whole window')}
+          </button>
+        )}
+        <span className="quiet grow" role="status">
+          {pausedAt !== null
+            ? t('Paused at {time}. Readings are still being kept.', { time: time(pausedAt, true) })
+            : zoom
+              ? t('Zoomed in.')
+              : t('Drag across a chart to zoom, double-click to go back.')}
+        </span>
       </div>
       <div className="chips" role="group" aria-label={t('Sessions')}>
         {choosable.map((row, place) => (
-          <button key={row.id} type="button" className="chip" aria-pressed={ids.includes(row.id)} onClick={() => toggle(row.id)}>
-            <i style={{ background: `var(--line-${place % COLORS})` }} />{row.session_name}
+          <button
+            key={row.id}
+            type="button"
+            className="chip"
+            aria-pressed={ids.includes(row.id)}
+            onClick={() => toggle(row.id)}
+          >
+            <i style={{ background: `var(--line-${place % COLORS})` }} />
+            {row.session_name}
           </button>
         ))}
       </div>
-      {charted.length === 0 ? <Empty icon="live">{t('Pick at least one session above.')}</Empty>
-        : <SessionCharts sessions={charted} windowMs={WINDOWS[windowName]} pausedAt={pausedAt} zoom={zoom} onZoom={setZoom} />}
+      {charted.length === 0 ? (
+        <Empty icon="live">{t('Pick at least one session above.')}</Empty>
+      ) : (
+        <SessionCharts
+          sessions={charted}
+          windowMs={WINDOWS[windowName]}
+          pausedAt={pausedAt}
+          zoom={zoom}
+          onZoom={setZoom}
+        />
+      )}
     </div>
   );
 

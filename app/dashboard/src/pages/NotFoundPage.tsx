@@ -8,7 +8,12 @@ export function NotFoundPage() {
   return (
     <Empty icon="search">
       <h1>{t('There is no such page')}</h1>
-      <p>{t('The address may have been mistyped.')} <a href="/" onClick={follow}>{t('Dashboard')}</a></p>
+      <p>
+        {t('The address may have been mistyped.')}{' '}
+        <a href="/" onClick={follow}>
+          {t('Dashboard')}
+        </a>
+      </p>
     </Empty>
   );
 }

@@ -28,7 +28,12 @@ export function SessionPage({ id }: { id: string }) {
     return (
       <Empty icon="sessions">
         <h1>{t('There is no such session')}</h1>
-        <p>{t('It may have been deleted.')} <a href="/sessions" onClick={follow}>{t('All sessions')}</a></p>
+        <p>
+          {t('It may have been deleted.')}{' '}
+          <a href="/sessions" onClick={follow}>
+            {t('All sessions')}
+          </a>
+        </p>
       </Empty>
     );
   }
@@ -44,7 +49,10 @@ function Detail({ session }: { session: Session }) {
   const metric: Metric | undefined = metrics[0];
   const [windowName, setWindowName] = useState<keyof typeof WINDOWS>('5');
   const [zoom, setZoom] = useState<Span | null>(null);
-  const charted = useMemo(() => [{ id: session.id, name: session.session_name, color: '--line-0' }], [session.id, session.session_name]);
+  const charted = useMemo(
+    () => [{ id: session.id, name: session.session_name, color: '--line-0' }],
+    [session.id, session.session_name],
+  );
   const { busy, run } = useSend();
   const end = session.end_time ? Date.parse(session.end_time) : now;
   const orUnknown = (value: number | null | undefined, digits = 0) => (value == null ? '–' : number(value, digits));
@@ -52,16 +60,34 @@ function Detail({ session }: { session: Session }) {
     <div className="session">
       <header className="page-head">
         <div>
-          <h1>{session.session_name} <span className={`badge ${session.status}`}>{t(STATUS[session.status])}</span></h1>
-          <p className="quiet">{[session.input_source, dateTime(session.start_time), span(end - Date.parse(session.start_time))].filter(Boolean).join(' · ')}</p>
+          <h1>
+            {session.session_name} <span className={`badge ${session.status}`}>{t(STATUS[session.status])}</span>
+          </h1>
+          <p className="quiet">
+            {[session.input_source, dateTime(session.start_time), span(end - Date.parse(session.start_time))]
+              .filter(Boolean)
+              .join(' · ')}
+          </p>
         </div>
         <div className="actions">
-          <button type="button" disabled={busy} onClick={() => void run(() => downloadCsv(`/api/movements?session_id=${session.id}`, session.session_name))}><Icon name="download" />{t('Download CSV')}</button>
+          <button
+            type="button"
+            disabled={busy}
+            onClick={() => void run(() => downloadCsv(`/api/movements?session_id=${session.id}`, session.session_name))}
+          >
+            <Icon name="download" />
+            {t('Download CSV')}
+          </button>
           <SessionActions session={session} onDeleted={() => go('/sessions')} />
         </div>
       </header>
       <div className="tiles">
-        <Tile className="hero" label={t('Inside now')} value={orUnknown(metric?.current_people_count)} detail={metric ? `${t('Last reading')} ${ago(metric.timestamp, now)}` : undefined} />
+        <Tile
+          className="hero"
+          label={t('Inside now')}
+          value={orUnknown(metric?.current_people_count)}
+          detail={metric ? `${t('Last reading')} ${ago(metric.timestamp, now)}` : undefined}
+        />
         <Tile label={t('In per minute')} icon="in" tone="in" value={orUnknown(metric?.people_entered_last_minute)} />
         <Tile label={t('Out per minute')} icon="out" tone="out" value={orUnknown(metric?.people_exited_last_minute)} />
         <Tile label={t('Frames per second')} value={orUnknown(metric?.fps_current, 1)} />
@@ -69,21 +95,51 @@ function Detail({ session }: { session: Session }) {
         <Tile label={t('Processing latency')} value={orUnknown(metric?.processing_latency_ms, 1)} unit="ms" />
       </div>
       <div className="toolbar">
-        <Choice label={t('Window')} value={windowName} onChange={(value) => { setZoom(null); setWindowName(value); }}
-          options={[{ value: '5', text: t('{n} min', { n: 5 }) }, { value: '60', text: t('{n} h', { n: 1 }) }, { value: '360', text: t('{n} h', { n: 6 }) }]} />
-        {zoom && <button type="button" onClick={() => setZoom(null)}>{t('Show the whole window')}</button>}
+        <Choice
+          label={t('Window')}
+          value={windowName}
+          onChange={(value) => {
+            setZoom(null);
+            setWindowName(value);
+          }}
+          options={[
+            { value: '5', text: t('{n} min', { n: 5 }) },
+            { value: '60', text: t('{n} h', { n: 1 }) },
+            { value: '360', text: t('{n} h', { n: 6 }) },
+          ]}
+        />
+        {zoom && (
+          <button type="button" onClick={() => setZoom(null)}>
+            {t('Show the whole window')}
+          </button>
+        )}
       </div>
       <SessionCharts sessions={charted} windowMs={WINDOWS[windowName]} pausedAt={null} zoom={zoom} onZoom={setZoom} />
       <div className="columns">
-        <Panel title={t('Where people passed')} className="wide"><Plane session={session} movements={movements} /></Panel>
+        <Panel title={t('Where people passed')} className="wide">
+          <Plane session={session} movements={movements} />
+        </Panel>
         <Panel title={t('Movements')} className="scroll">
-          {movements.length === 0 ? <Empty icon="person">{t('Nobody has passed yet.')}</Empty> : <Movements movements={movements.slice(0, 60)} />}
+          {movements.length === 0 ? (
+            <Empty icon="person">{t('Nobody has passed yet.')}</Empty>
+          ) : (
+            <Movements movements={movements.slice(0, 60)} />
+          )}
         </Panel>
         <Panel title={t('Alerts')} className="scroll">
-          {alerts.length === 0 ? <Empty icon="check">{t('Nothing needs you.')}</Empty>
-            : <ul className="alert-list">{alerts.map((alert) => <AlertRow key={alert.id} alert={alert} session={session.session_name} />)}</ul>}
+          {alerts.length === 0 ? (
+            <Empty icon="check">{t('Nothing needs you.')}</Empty>
+          ) : (
+            <ul className="alert-list">
+              {alerts.map((alert) => (
+                <AlertRow key={alert.id} alert={alert} session={session.session_name} />
+              ))}
+            </ul>
+          )}
         </Panel>
-        <Panel title={t('Settings')}><Settings session={session} /></Panel>
+        <Panel title={t('Settings')}>
+          <Settings session={session} />
+        </Panel>
       </div>
     </div>
   );
@@ -91,13 +147,30 @@ function Detail({ session }: { session: Session }) {
 
 function Settings({ session }: { session: Session }) {
   const { t, number } = useWords();
-  const shown = (value: number | string | null) => (value === null ? '–' : typeof value === 'number' ? number(value, 2) : value);
-  const picture = session.resolution_width && session.resolution_height ? `${session.resolution_width} × ${session.resolution_height}` : null;
+  const shown = (value: number | string | null) =>
+    value === null ? '–' : typeof value === 'number' ? number(value, 2) : value;
+  const picture =
+    session.resolution_width && session.resolution_height
+      ? `${session.resolution_width} × ${session.resolution_height}`
+      : null;
   const rows = [
-    [t('Confidence threshold'), session.confidence_threshold], [t('Frames skipped'), session.skip_frames],
-    [t('Frames until lost'), session.max_disappeared], [t('Distance limit'), session.max_distance],
-    [t('Picture'), picture], [t('Frames per second'), session.fps],
-    [t('Frames'), session.total_frames], [t('Output'), session.output_path],
+    [t('Confidence threshold'), session.confidence_threshold],
+    [t('Frames skipped'), session.skip_frames],
+    [t('Frames until lost'), session.max_disappeared],
+    [t('Distance limit'), session.max_distance],
+    [t('Picture'), picture],
+    [t('Frames per second'), session.fps],
+    [t('Frames'), session.total_frames],
+    [t('Output'), session.output_path],
   ] as const;
-  return <dl className="facts">{rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{shown(value)}</dd></div>)}</dl>;
+  return (
+    <dl className="facts">
+      {rows.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{shown(value)}</dd>
+        </div>
+      ))}
+    </dl>
+  );
 }

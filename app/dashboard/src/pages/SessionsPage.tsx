@@ -22,9 +22,14 @@ import { STATUS } from '../i18n/names';
 type Filter = SessionStatus | 'all';
 const FILTERS: readonly Filter[] = ['all', 'active', 'completed', 'error', 'cancelled'];
 const COLUMNS: readonly { order: string; key: Key }[] = [
-  { order: 'session_name', key: 'Name' }, { order: 'start_time', key: 'Started' },
+  { order: 'session_name', key: 'Name' },
+  { order: 'start_time', key: 'Started' },
 ];
-interface Page { items: Session[]; next: string | null; total?: number }
+interface Page {
+  items: Session[];
+  next: string | null;
+  total?: number;
+}
 
 export function SessionsPage() {
   const { t, number } = useWords();
@@ -35,34 +40,78 @@ export function SessionsPage() {
   const status = FILTERS.find((one) => one === searchParams.get('status')) ?? 'all';
   const search = searchParams.get('search') ?? '';
   const { page, error, reload } = usePage({ order, status, search, after: after.at(-1) ?? '' });
-  const change = (values: Record<string, string>) => { setAfter([]); setQuery(values); };
+  const change = (values: Record<string, string>) => {
+    setAfter([]);
+    setQuery(values);
+  };
   return (
     <div className="sessions">
       <div className="toolbar">
-        <label className="search"><Icon name="search" />
-          <input type="search" placeholder={t('Search by name or source')} aria-label={t('Search by name or source')} value={search}
-            onChange={(event) => change({ search: event.target.value })} />
+        <label className="search">
+          <Icon name="search" />
+          <input
+            type="search"
+            placeholder={t('Search by name or source')}
+            aria-label={t('Search by name or source')}
+            value={search}
+            onChange={(event) => change({ search: event.target.value })}
+          />
         </label>
-        <Choice label={t('Status')} value={status} onChange={(value) => change({ status: value === 'all' ? '' : value })}
-          options={FILTERS.map((value) => ({ value, text: value === 'all' ? t('All') : t(STATUS[value]) }))} />
+        <Choice
+          label={t('Status')}
+          value={status}
+          onChange={(value) => change({ status: value === 'all' ? '' : value })}
+          options={FILTERS.map((value) => ({ value, text: value === 'all' ? t('All') : t(STATUS[value]) }))}
+        />
         <span className="grow" />
-        <button type="button" className="primary" onClick={() => setCreating(true)}><Icon name="plus" />{t('New session')}</button>
+        <button type="button" className="primary" onClick={() => setCreating(true)}>
+          <Icon name="plus" />
+          {t('New session')}
+        </button>
       </div>
       {error && <Failed error={error} retry={reload} />}
-      {!page ? <Loading lines={10} /> : page.items.length === 0
-        ? <Empty icon="sessions">{t('No session matches.')}</Empty>
-        : <Table rows={page.items} order={order} onOrder={(next) => change({ order: next })} />}
+      {!page ? (
+        <Loading lines={10} />
+      ) : page.items.length === 0 ? (
+        <Empty icon="sessions">{t('No session matches.')}</Empty>
+      ) : (
+        <Table rows={page.items} order={order} onOrder={(next) => change({ order: next })} />
+      )}
       <div className="pager">
-        <button type="button" className="icon-button" aria-label={t('Previous page')} disabled={after.length === 0} onClick={() => setAfter(after.slice(0, -1))}><Icon name="left" /></button>
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={t('Previous page')}
+          disabled={after.length === 0}
+          onClick={() => setAfter(after.slice(0, -1))}
+        >
+          <Icon name="left" />
+        </button>
         <span>{t('Page {n}', { n: number(after.length + 1) })}</span>
-        <button type="button" className="icon-button" aria-label={t('Next page')} disabled={!page?.next} onClick={() => page?.next && setAfter([...after, page.next])}><Icon name="right" /></button>
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={t('Next page')}
+          disabled={!page?.next}
+          onClick={() => page?.next && setAfter([...after, page.next])}
+        >
+          <Icon name="right" />
+        </button>
       </div>
       {creating && <NewSession onClose={() => setCreating(false)} />}
     </div>
   );
 }
 
-function Table({ rows, order, onOrder }: { rows: readonly Session[]; order: string; onOrder: (order: string) => void }) {
+function Table({
+  rows,
+  order,
+  onOrder,
+}: {
+  rows: readonly Session[];
+  order: string;
+  onOrder: (order: string) => void;
+}) {
   const { t, dateTime, span, number } = useWords();
   const now = useNow();
   const latest = useReplica('latest', latestPlot).value;
@@ -70,24 +119,57 @@ function Table({ rows, order, onOrder }: { rows: readonly Session[]; order: stri
     const falls = order === `-${column}`;
     return (
       <th key={key} aria-sort={falls ? 'descending' : order === column ? 'ascending' : 'none'}>
-        <button type="button" className="sort" title={t('Sort by {column}', { column: t(key) })} onClick={() => onOrder(falls ? column : `-${column}`)}>{t(key)}</button>
+        <button
+          type="button"
+          className="sort"
+          title={t('Sort by {column}', { column: t(key) })}
+          onClick={() => onOrder(falls ? column : `-${column}`)}
+        >
+          {t(key)}
+        </button>
       </th>
     );
   };
   return (
     <div className="table-place">
       <table>
-        <thead><tr>{heading(COLUMNS[0]!)}<th>{t('Status')}</th><th className="source">{t('Source')}</th>{heading(COLUMNS[1]!)}<th className="figure">{t('Duration')}</th><th className="figure">{t('Inside')}</th><th><span className="unseen">{t('Actions')}</span></th></tr></thead>
+        <thead>
+          <tr>
+            {heading(COLUMNS[0]!)}
+            <th>{t('Status')}</th>
+            <th className="source">{t('Source')}</th>
+            {heading(COLUMNS[1]!)}
+            <th className="figure">{t('Duration')}</th>
+            <th className="figure">{t('Inside')}</th>
+            <th>
+              <span className="unseen">{t('Actions')}</span>
+            </th>
+          </tr>
+        </thead>
         <tbody>
           {rows.map((row) => (
             <tr key={row.id}>
-              <td><a href={`/sessions/${row.id}`} onClick={follow}>{row.session_name}</a></td>
-              <td><span className={`badge ${row.status}`}>{t(STATUS[row.status])}</span></td>
+              <td>
+                <a href={`/sessions/${row.id}`} onClick={follow}>
+                  {row.session_name}
+                </a>
+              </td>
+              <td>
+                <span className={`badge ${row.status}`}>{t(STATUS[row.status])}</span>
+              </td>
               <td className="source">{row.input_source ?? '–'}</td>
               <td>{dateTime(row.start_time)}</td>
-              <td className="figure">{span((row.end_time ? Date.parse(row.end_time) : now) - Date.parse(row.start_time))}</td>
-              <td className="figure">{row.status === 'active' && latest?.has(row.id) ? number(latest.get(row.id)?.metric.current_people_count ?? 0) : '–'}</td>
-              <td className="row-actions"><SessionActions session={row} compact /></td>
+              <td className="figure">
+                {span((row.end_time ? Date.parse(row.end_time) : now) - Date.parse(row.start_time))}
+              </td>
+              <td className="figure">
+                {row.status === 'active' && latest?.has(row.id)
+                  ? number(latest.get(row.id)?.metric.current_people_count ?? 0)
+                  : '–'}
+              </td>
+              <td className="row-actions">
+                <SessionActions session={row} compact />
+              </td>
             </tr>
           ))}
         </tbody>
@@ -105,9 +187,19 @@ function NewSession({ onClose }: { onClose: () => void }) {
     if (await run(() => send('POST', '/api/sessions', body))) onClose();
   };
   return (
-    <Dialog title={t('New session')} action={t('Start')} busy={busy} onClose={onClose} onSubmit={(form) => void create(form)}>
-      <Field label={t('Name')}><input name="name" required maxLength={200} autoFocus /></Field>
-      <Field label={t('Source')}><input name="source" placeholder="rtsp://" maxLength={500} /></Field>
+    <Dialog
+      title={t('New session')}
+      action={t('Start')}
+      busy={busy}
+      onClose={onClose}
+      onSubmit={(form) => void create(form)}
+    >
+      <Field label={t('Name')}>
+        <input name="name" required maxLength={200} autoFocus />
+      </Field>
+      <Field label={t('Source')}>
+        <input name="source" placeholder="rtsp://" maxLength={500} />
+      </Field>
     </Dialog>
   );
 }
@@ -124,13 +216,24 @@ function usePage({ order, status, search, after }: { order: string; status: Filt
     if (status !== 'all') query.set('status', status);
     if (search) query.set('search', search);
     if (after) query.set('after', after);
-    const timer = setTimeout(() => {
-      get<Page>(`/api/sessions?${query}`, stopping.signal).then(
-        (next) => { setPage(next); setError(null); },
-        (reason: unknown) => { if (!stopping.signal.aborted) setError(reason as Error); },
-      );
-    }, page ? 150 : 0);
-    return () => { clearTimeout(timer); stopping.abort(); };
+    const timer = setTimeout(
+      () => {
+        get<Page>(`/api/sessions?${query}`, stopping.signal).then(
+          (next) => {
+            setPage(next);
+            setError(null);
+          },
+          (reason: unknown) => {
+            if (!stopping.signal.aborted) setError(reason as Error);
+          },
+        );
+      },
+      page ? 150 : 0,
+    );
+    return () => {
+      clearTimeout(timer);
+      stopping.abort();
+    };
   }, [order, status, search, after, rows, round]);
   return { page, error, reload: () => setRound(round + 1) };
 }

@@ -12,10 +12,17 @@ import { Sparkline } from '../components/Sparkline';
 import { Tile } from '../components/Tile';
 import { LISTENER } from '../i18n/names';
 
-const COUNTERS: readonly { key: Key; name: 'replays' | 'log_reads' | 'overflows' | 'resets' | 'reconnects' | 'unannounced' | 'errors'; bad?: boolean }[] = [
-  { key: 'Resumed', name: 'replays' }, { key: 'Log reads', name: 'log_reads' },
-  { key: 'Overflows', name: 'overflows' }, { key: 'Resets', name: 'resets' },
-  { key: 'Listener reconnects', name: 'reconnects', bad: true }, { key: 'Unannounced changes', name: 'unannounced', bad: true },
+const COUNTERS: readonly {
+  key: Key;
+  name: 'replays' | 'log_reads' | 'overflows' | 'resets' | 'reconnects' | 'unannounced' | 'errors';
+  bad?: boolean;
+}[] = [
+  { key: 'Resumed', name: 'replays' },
+  { key: 'Log reads', name: 'log_reads' },
+  { key: 'Overflows', name: 'overflows' },
+  { key: 'Resets', name: 'resets' },
+  { key: 'Listener reconnects', name: 'reconnects', bad: true },
+  { key: 'Unannounced changes', name: 'unannounced', bad: true },
   { key: 'Errors', name: 'errors', bad: true },
 ];
 
@@ -26,8 +33,14 @@ export function SystemPage() {
   useNow();
   const latency = medianLatency();
   const state = useConnection();
-  const sum = (of: (worker: Answered) => number | null) => (workers.some((worker) => of(worker) !== null) ? workers.reduce((total, worker) => total + (of(worker) ?? 0), 0) : null);
-  const changes = workers.reduce<number | null>((most, worker) => (worker.changesPerSecond === null ? most : Math.max(most ?? 0, worker.changesPerSecond)), null);
+  const sum = (of: (worker: Answered) => number | null) =>
+    workers.some((worker) => of(worker) !== null)
+      ? workers.reduce((total, worker) => total + (of(worker) ?? 0), 0)
+      : null;
+  const changes = workers.reduce<number | null>(
+    (most, worker) => (worker.changesPerSecond === null ? most : Math.max(most ?? 0, worker.changesPerSecond)),
+    null,
+  );
   const shown = (value: number | null, digits = 0) => (value === null ? '–' : number(value, digits));
   const lag = workers.find((worker) => worker.commit_to_publish_ms)?.commit_to_publish_ms;
   if (workers.length === 0) return error ? <Failed error={error} /> : <Loading lines={8} />;
@@ -35,19 +48,54 @@ export function SystemPage() {
     <div className="system">
       {error && <Failed error={error} />}
       <div className="tiles">
-        <Tile label={t('Open streams')} value={shown(sum((worker) => worker.streams))} detail={t(feedOf().leading ? 'This tab holds the connection for all tabs of this browser.' : 'Another tab of this browser holds the connection.')} />
+        <Tile
+          label={t('Open streams')}
+          value={shown(sum((worker) => worker.streams))}
+          detail={t(
+            feedOf().leading
+              ? 'This tab holds the connection for all tabs of this browser.'
+              : 'Another tab of this browser holds the connection.',
+          )}
+        />
         <Tile label={t('Changes a second')} value={shown(changes, 1)} />
-        <Tile label={t('Deliveries a second')} value={shown(sum((worker) => worker.deliveriesPerSecond), 1)} />
-        <Tile label={t('Commit to publish')} value={lag ? number(lag.p50, 1) : '–'} unit="ms" detail={lag ? t('p99 {time}', { time: t('{n} ms', { n: number(lag.p99, 1) }) }) : undefined} />
-        <Tile label={t('Commit to this screen')} value={latency ? number(latency.median, 0) : '–'} unit="ms" detail={latency ? t('median of the last {n} changes', { n: number(latency.count) }) : undefined} />
+        <Tile
+          label={t('Deliveries a second')}
+          value={shown(
+            sum((worker) => worker.deliveriesPerSecond),
+            1,
+          )}
+        />
+        <Tile
+          label={t('Commit to publish')}
+          value={lag ? number(lag.p50, 1) : '–'}
+          unit="ms"
+          detail={lag ? t('p99 {time}', { time: t('{n} ms', { n: number(lag.p99, 1) }) }) : undefined}
+        />
+        <Tile
+          label={t('Commit to this screen')}
+          value={latency ? number(latency.median, 0) : '–'}
+          unit="ms"
+          detail={latency ? t('median of the last {n} changes', { n: number(latency.count) }) : undefined}
+        />
         <Tile label={t('Losses of this browser')} value={number(state.losses)} tone={state.losses > 0 ? 'warn' : ''} />
       </div>
       <Panel title={t('Workers')} side={<span className="quiet">{number(workers.length)}</span>}>
-        <div className="workers">{workers.map((worker) => <WorkerCard key={worker.worker} worker={worker} />)}</div>
-        <p className="quiet note">{t('Each worker answers for itself; whichever takes the request is shown here. Asked every two seconds while this page is open.')}</p>
+        <div className="workers">
+          {workers.map((worker) => (
+            <WorkerCard key={worker.worker} worker={worker} />
+          ))}
+        </div>
+        <p className="quiet note">
+          {t(
+            'Each worker answers for itself; whichever takes the request is shown here. Asked every two seconds while this page is open.',
+          )}
+        </p>
       </Panel>
       <Panel title={t('Cost of the triggers')}>
-        <p className="quiet note">{t('A commit that is recorded costs the writer this much more than the bare insert: run')} <code>./run python -m benchmarks.write_cost</code></p>
+        <p className="quiet note">
+          {t('A commit that is recorded costs the writer this much more than the bare insert: run')}{' '}
+          <code>./run python -m benchmarks.write_cost</code>
+        </p>
       </Panel>
     </div>
   );
@@ -61,19 +109,43 @@ function WorkerCard({ worker }: { worker: Answered }) {
   return (
     <article className="worker">
       <header>
-        <strong>{t('Worker')} {worker.worker}</strong>
-        <span className={`badge ${listener.state === 'live' ? 'active' : 'error'}`}>{t('Listener')}: {t(LISTENER[listener.state])}</span>
+        <strong>
+          {t('Worker')} {worker.worker}
+        </strong>
+        <span className={`badge ${listener.state === 'live' ? 'active' : 'error'}`}>
+          {t('Listener')}: {t(LISTENER[listener.state])}
+        </span>
         <span className="quiet">{t('since {time}', { time: time(since, true) })}</span>
       </header>
       <Sparkline values={worker.history} />
       <dl className="facts grid">
-        <div><dt>{t('Up')}</dt><dd>{span(now - worker.started_at * 1000)}</dd></div>
-        <div><dt>{t('Answered')}</dt><dd>{ago(worker.at, now)}</dd></div>
-        <div><dt>{t('Open streams')}</dt><dd>{number(worker.streams)}</dd></div>
-        <div><dt>{t('Cursor')}</dt><dd>{listener.cursor ?? '–'}</dd></div>
-        <div><dt>{t('Ring in memory')}</dt><dd>{t('{n} frames', { n: number(ring.frames) })}, {t('{n} MB', { n: number(ring.bytes / 1e6, 1) })}</dd></div>
+        <div>
+          <dt>{t('Up')}</dt>
+          <dd>{span(now - worker.started_at * 1000)}</dd>
+        </div>
+        <div>
+          <dt>{t('Answered')}</dt>
+          <dd>{ago(worker.at, now)}</dd>
+        </div>
+        <div>
+          <dt>{t('Open streams')}</dt>
+          <dd>{number(worker.streams)}</dd>
+        </div>
+        <div>
+          <dt>{t('Cursor')}</dt>
+          <dd>{listener.cursor ?? '–'}</dd>
+        </div>
+        <div>
+          <dt>{t('Ring in memory')}</dt>
+          <dd>
+            {t('{n} frames', { n: number(ring.frames) })}, {t('{n} MB', { n: number(ring.bytes / 1e6, 1) })}
+          </dd>
+        </div>
         {COUNTERS.map(({ key, name, bad }) => (
-          <div key={key} className={bad && (worker[name] ?? 0) > 0 ? 'bad' : ''}><dt>{t(key)}</dt><dd>{number(worker[name] ?? 0)}</dd></div>
+          <div key={key} className={bad && (worker[name] ?? 0) > 0 ? 'bad' : ''}>
+            <dt>{t(key)}</dt>
+            <dd>{number(worker[name] ?? 0)}</dd>
+          </div>
         ))}
       </dl>
     </article>

@@ -9,13 +9,25 @@ export const MINUTE = 60_000;
 const MINUTES = 60;
 const PAGES = 12;
 
-export interface Minute { start: number; in: number; out: number }
+export interface Minute {
+  start: number;
+  in: number;
+  out: number;
+}
 /** Minutes by their start; `known` holds movements that a later page of the snapshot may share with the stream. */
-export interface Flow { minutes: ReadonlyMap<number, Minute>; known: ReadonlySet<string> }
+export interface Flow {
+  minutes: ReadonlyMap<number, Minute>;
+  known: ReadonlySet<string>;
+}
 
 /** The plot of the last hour's flow, of all sessions or of one. */
 export function flowPlot(sessionId: string | null = null): Plot<Flow> {
-  return { topics: ['movements'], sessionId, load: (feed, signal) => loadFlow(feed, signal, sessionId), apply: applyFlow };
+  return {
+    topics: ['movements'],
+    sessionId,
+    load: (feed, signal) => loadFlow(feed, signal, sessionId),
+    apply: applyFlow,
+  };
 }
 
 /** The minutes of the hour before now, oldest first, empty ones included. */
@@ -30,7 +42,10 @@ export function lastHour(flow: Flow, now: number): Minute[] {
 async function loadFlow(feed: Feed, signal: AbortSignal, sessionId: string | null): Promise<Snapshot<Flow>> {
   const minutes = new Map<number, Minute>();
   const known = new Set<string>();
-  const query = new URLSearchParams({ from: new Date(feed.environment.now() - MINUTES * MINUTE).toISOString(), limit: '1000' });
+  const query = new URLSearchParams({
+    from: new Date(feed.environment.now() - MINUTES * MINUTE).toISOString(),
+    limit: '1000',
+  });
   if (sessionId !== null) query.set('session_id', sessionId);
   let first: Cursor | null = null;
   for (let page = 0; ; page += 1) {

@@ -27,7 +27,8 @@ export function latestPlot(): Plot<Latest> {
     apply(before, changes: readonly Change[]) {
       const latest = new Map(before);
       for (const change of changes) {
-        if (change.topic === 'metrics' && (change.action === 'INSERT' || change.action === 'UPDATE')) take(latest, change.data);
+        if (change.topic === 'metrics' && (change.action === 'INSERT' || change.action === 'UPDATE'))
+          take(latest, change.data);
       }
       return latest;
     },

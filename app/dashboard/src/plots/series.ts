@@ -12,8 +12,15 @@ import type { Metric } from '../feed/rows';
 
 export const COLUMNS = ['inside', 'in', 'out', 'fps', 'cpu', 'memory', 'latency'] as const;
 export type Column = (typeof COLUMNS)[number];
-export interface Series { times: number[]; columns: Record<Column, (number | null)[]> }
-export interface SeriesSet { byId: Map<string, Series>; version: number; partial: boolean }
+export interface Series {
+  times: number[];
+  columns: Record<Column, (number | null)[]>;
+}
+export interface SeriesSet {
+  byId: Map<string, Series>;
+  version: number;
+  partial: boolean;
+}
 
 const PAGE = 1000;
 export const KEPT = 24_000;
@@ -43,7 +50,9 @@ export function seriesPlot(sessionId: string, windowMs: number): Plot<SeriesSet>
 async function loadRows(feed: Feed, signal: AbortSignal, sessionId: string, windowMs: number) {
   const rows: Metric[] = [];
   const query = new URLSearchParams({
-    session_id: sessionId, limit: String(PAGE), from: new Date(feed.environment.now() - windowMs).toISOString(),
+    session_id: sessionId,
+    limit: String(PAGE),
+    from: new Date(feed.environment.now() - windowMs).toISOString(),
   });
   let first: Cursor | null = null;
   for (;;) {
@@ -92,9 +101,15 @@ export function sampled(series: Series, column: Column, from: number, to: number
     let [sum, count] = [0, 0];
     for (; index < times.length && (times[index] as number) < end; index += 1) {
       const value = values[index];
-      if (value != null) { sum += value; count += 1; }
+      if (value != null) {
+        sum += value;
+        count += 1;
+      }
     }
-    if (count > 0) { before = sum / count; age = 0; } else age += 1;
+    if (count > 0) {
+      before = sum / count;
+      age = 0;
+    } else age += 1;
     result[step] = age < hold ? before : null;
   }
   return result;

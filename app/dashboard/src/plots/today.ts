@@ -9,8 +9,14 @@ import type { Change, ChangeOf } from '../feed/protocol';
 import type { Plot } from '../feed/replica';
 import type { Direction } from '../feed/rows';
 
-interface Count { total: number; cursor: Cursor }
-export interface Today { in: Count; out: Count }
+interface Count {
+  total: number;
+  cursor: Cursor;
+}
+export interface Today {
+  in: Count;
+  out: Count;
+}
 
 /** The plot of the counts since a time. */
 export function todayPlot(midnight: Date): Plot<Today> {
@@ -19,10 +25,19 @@ export function todayPlot(midnight: Date): Plot<Today> {
     topics: ['movements'],
     sessionId: null,
     async load(feed, signal) {
-      const [entered, exited] = await Promise.all([count(feed, signal, midnight, 'in'), count(feed, signal, midnight, 'out')]);
-      return { value: { in: entered, out: exited }, cursor: isAtOrBefore(entered.cursor, exited.cursor) ? entered.cursor : exited.cursor };
+      const [entered, exited] = await Promise.all([
+        count(feed, signal, midnight, 'in'),
+        count(feed, signal, midnight, 'out'),
+      ]);
+      return {
+        value: { in: entered, out: exited },
+        cursor: isAtOrBefore(entered.cursor, exited.cursor) ? entered.cursor : exited.cursor,
+      };
     },
-    apply: (today, changes) => ({ in: advance(today.in, 'in', changes, since), out: advance(today.out, 'out', changes, since) }),
+    apply: (today, changes) => ({
+      in: advance(today.in, 'in', changes, since),
+      out: advance(today.out, 'out', changes, since),
+    }),
   };
 }
 
