@@ -93,12 +93,12 @@ def _round(url: str, chance: random.Random, seconds: float) -> int:
             kind = chance.choice(["polite", "reset", "half", "still", "crawl"])
             clients.append((now + chance.expovariate(0.5), kind, _come(host, int(port), kind, chance)))
             opened += 1
-        for _, kind, client in clients:
+        for _, kind, sock in clients:
             if kind in ("polite", "reset", "crawl"):
-                _read(client, 1 if kind == "crawl" else 65536)
+                _read(sock, 1 if kind == "crawl" else 65536)
         time.sleep(0.005)
-    for _, kind, client in clients:
-        _leave(kind, client)
+    for _, kind, sock in clients:
+        _leave(kind, sock)
     return opened
 
 

@@ -20,7 +20,7 @@ from app.config import CHECKOUT
 from benchmarks.bench import HERE, OTHERS, SERVED, built, folder, on_core
 from tests.waiting import until
 
-_PEERS = HERE / "peers"
+_PEERS = HERE / "peer_servers"
 _INSTALLED = CHECKOUT / ".peers"
 _NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 

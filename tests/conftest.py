@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ from app.postgres.connections import connect
 from app.postgres.embedded import Server
 from app.postgres.migrate import migrate
 from tests.serving import Gunicorn
+
+# A shell that runs this in the background ignores SIGINT, and every process inherits that; commands end by SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _TEMPLATE = f"feed_template_{os.getpid()}"
 _numbers = itertools.count(1)

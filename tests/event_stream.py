@@ -12,12 +12,13 @@ from tests.waiting import until
 class EventStream:
     """One stream: ``head`` (the response), ``last_event_id``, ``retry_ms``, and messages one by one."""
 
-    def __init__(self, url, path="/api/sse", last_event_id=None, timeout=20.0):
+    def __init__(self, url, path="/api/sse", last_event_id=None, timeout=60.0):
         self.connection = HTTPConnection(urlsplit(url).netloc, timeout=timeout)
         headers = {} if last_event_id is None else {"Last-Event-ID": str(last_event_id)}
         self.connection.request("GET", path, headers=headers)
         self.head = self.connection.getresponse()
         self.last_event_id = last_event_id
+        self.place: dict[str, object] = {}
         self.retry_ms = None
 
     def __enter__(self):

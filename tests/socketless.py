@@ -12,4 +12,4 @@ def _without_socket(environ, start_response):
     return _answer(environ, start_response)
 
 
-app.wsgi_app = _without_socket
+app.wsgi_app = _without_socket  # type: ignore[method-assign]

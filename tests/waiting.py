@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(state: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
+def until(state: Callable[[], T], seconds: float = 60.0, what: str = "") -> T:
     """The first true value of ``state()``; fails the test if there is none in time."""
     deadline = time.monotonic() + seconds
     while not (value := state()):

@@ -151,7 +151,9 @@ def command(topic: str, session: object, after: str | None, url: str | None, as_
     """Show the changes of TOPIC as they happen, until Ctrl-C."""
     reading = Tail(url or current_config().url, topic, str(session) if session else None, after)
     # Nothing is being written, so the signals may interrupt the reading.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT, too: a shell that starts this in the background has it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         follow(reading, as_json=as_json)
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ A page that reports an error in its console fails its test, unless the test expe
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -26,18 +27,21 @@ LEFT_OUT = "the browser tests were left out: they need Chromium and the playwrig
 
 def pytest_collection_modifyitems(items):
     ours = [item for item in items if "/e2e/" in item.path.as_posix()]
-    if not ours or (CHROMIUM and _has_playwright()):
+    if not ours or _has_browser():
         return
     for item in ours:
         item.add_marker(pytest.mark.skip(reason=LEFT_OUT))
 
 
-def _has_playwright():
+def _has_browser():
     try:
-        import playwright.sync_api  # noqa: F401
+        from playwright.sync_api import sync_playwright
     except ImportError:
         return False
-    return True
+    if CHROMIUM:
+        return True
+    with sync_playwright() as playwright:  # its own download
+        return Path(playwright.chromium.executable_path).exists()
 
 
 @pytest.fixture(scope="session")

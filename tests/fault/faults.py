@@ -14,7 +14,7 @@ import signal
 import socket
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import closing
 
 import psycopg2
@@ -31,7 +31,7 @@ class Faults:
 
     def __init__(self, seed: int, database: Database, feed: Feed) -> None:
         self.counts: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()  # the longest of each took so long
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # how long the longest of each kind took
         self.story: list[str] = []  # what was done, and when
         self.floor = 0
         self.may_prune_upto = 0

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Database:
         """The postmaster's process."""
         return int(self._lock_file.read_text("ascii").partition("\n")[0])
 
-    def execute(self, statement: str, values: object = None) -> list[tuple[Any, ...]]:
+    def execute(self, statement: str, values: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
         """Run one statement as the superuser, and commit."""
         return execute(self.admin_url, statement, values)
 
@@ -148,7 +148,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def execute(url: str, statement: str, values: object = None) -> list[tuple[Any, ...]]:
+def execute(url: str, statement: str, values: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
     """Run one statement on a connection of its own, and commit."""
     with closing(psycopg2.connect(url, application_name="fault", connect_timeout=5)) as connection:
         connection.autocommit = True

@@ -386,6 +386,7 @@ class Client:
         message = json.loads(frame[6:])
         kind = message["type"]
         if kind == "connection":
+            assert cursor is not None
             assert str(cursor) == message["data"]["cursor"]
             self._take_connection(cursor, message["data"])
             return
@@ -514,8 +515,8 @@ class Crowd(threading.Thread):
                 key.data.receive()
         with contextlib.suppress(queue.Empty):
             while True:
-                client, *found = self._read_rows.get_nowait()
-                client.take_snapshot(*found)
+                client, topic, number, cursor, rows = self._read_rows.get_nowait()
+                client.take_snapshot(topic, number, cursor, rows)
         now = time.monotonic()
         for client in self.clients:
             client.tick(now, self.is_calm)
@@ -545,7 +546,8 @@ def read_snapshot(port: int, topic: str, wanted: Wanted) -> tuple[int, list[dict
     if wanted.resolved is not None and topic == "alerts":
         filters += f"&resolved={str(wanted.resolved).lower()}"
     rows: dict[str, dict[str, Any]] = {}
-    cursor, token = None, ""
+    cursor: int | None = None
+    token: str | None = ""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     with contextlib.closing(connection):
         while token is not None:

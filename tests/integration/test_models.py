@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import Enum, create_engine, inspect
 
 from app.postgres.connections import sqlalchemy_url
 from app.postgres.tables import db
@@ -34,5 +34,5 @@ def test_words_of_the_enums_are_those_of_the_database(inspector):
     there = {enum["name"]: enum["labels"] for enum in inspector.get_enums()}
     for table in db.metadata.tables.values():
         for column in table.columns:
-            if hasattr(column.type, "enums"):
+            if isinstance(column.type, Enum):
                 assert there[column.type.name] == list(column.type.enums)

@@ -79,7 +79,7 @@ def crowds(minutes):
 
 
 def fold(sql):
-    Counts(lambda: None, silence_seconds=3600).update(sql.connection)
+    Counts(lambda: sql.connection, silence_seconds=3600).update(sql.connection)
 
 
 @PROPERTY

@@ -12,7 +12,7 @@ from app.feed.client_socket import ClientSocket, Gone
 @pytest.fixture
 def pair():
     ours, theirs = gevent.socket.socketpair()
-    theirs.settimeout(5)
+    theirs.settimeout(30)
     yield ours, theirs
     ours.close()
     theirs.close()
@@ -113,7 +113,7 @@ def test_a_client_that_leaves_is_noticed_without_writing(pair):
     left = []
     outlet = outlet_of(pair[0], left=left)
     pair[1].close()
-    with gevent.Timeout(5):
+    with gevent.Timeout(30):
         while not left:
             gevent.sleep(0.001)
     assert left == ["closed by the client"]
@@ -132,7 +132,7 @@ def test_a_client_that_sends_a_flood_is_cut(pair):
     left = []
     outlet = outlet_of(pair[0], left=left)
     sender = gevent.spawn(pair[1].sendall, b"?" * 100_000)
-    with gevent.Timeout(5):
+    with gevent.Timeout(30):
         while not left:
             gevent.sleep(0.001)
     assert "unexpected bytes" in left[0]

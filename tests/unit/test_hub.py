@@ -137,7 +137,7 @@ def test_a_log_that_begins_anew_voids_what_was_queued():
 @pytest.fixture
 def pair():
     ours, theirs = gevent.socket.socketpair()
-    theirs.settimeout(5)
+    theirs.settimeout(30)
     yield ours, theirs
     ours.close()
     theirs.close()

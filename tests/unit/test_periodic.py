@@ -27,7 +27,7 @@ def started():
         loop = Periodic("working", counted, **options)
         loops.append(loop)
         loop.start()
-        with gevent.Timeout(5):
+        with gevent.Timeout(30):
             while len(count) < calls:
                 gevent.sleep(0.001)
         return loop
@@ -77,7 +77,7 @@ def test_stop_ends_a_pause_and_releases_what_was_held(started):
 def test_stop_ends_a_call_that_does_not_listen(started, monkeypatch):
     monkeypatch.setattr(periodic, "_STOP_SECONDS", 0.01)
     loop = started(lambda _pause: gevent.sleep(60), calls=1)
-    with gevent.Timeout(5):
+    with gevent.Timeout(30):
         loop.stop()
 
 
@@ -87,7 +87,7 @@ def test_it_may_be_stopped_before_it_starts_and_started_again(started):
     loop.stop()
     loop.start()
     loop.start()
-    with gevent.Timeout(5):
+    with gevent.Timeout(30):
         while not calls:
             gevent.sleep(0.001)
     loop.stop()

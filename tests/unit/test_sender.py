@@ -6,6 +6,7 @@ import pytest
 
 from app.feed.change import Filter
 from app.feed.hub import Hub
+from app.feed.log import ChangeLog
 from app.feed.sender import HandedOver, Sender
 from app.feed.sse import chunked
 from app.feed.stream import Stream
@@ -30,11 +31,13 @@ def client(hub):
 
     def open_stream(wanted=SESSIONS, asked=None, **settings):
         ours, theirs = gevent.socket.socketpair()
-        theirs.settimeout(5)
+        theirs.settimeout(30)
         ends.append(theirs)
         subscription = Subscription(wanted, "here", is_chunked=settings.get("is_chunked", False))
         hub.add(subscription)
-        stream = Stream(hub, None, subscription, asked, heartbeat_seconds=60, retry_seconds=2)
+        stream = Stream(
+            hub, ChangeLog("postgresql://nowhere/"), subscription, asked, heartbeat_seconds=60, retry_seconds=2
+        )
         sender = Sender(hub, subscription, stream, ours, stuck_seconds=settings.get("stuck_seconds", 5))
         gevent.spawn(serve, sender)
         return subscription, theirs
@@ -55,7 +58,7 @@ def client(hub):
 
 
 def until(condition):
-    with gevent.Timeout(5):
+    with gevent.Timeout(30):
         while not condition():
             gevent.sleep(0.001)
 
