@@ -30,6 +30,13 @@ def on_starting(server):
 
 def when_ready(server):
     arbiter.greet(_config, [str(listener) for listener in server.LISTENERS])
+    interrupt = server.handle_int
+
+    def say_and_stop():
+        print("\nStopping …", flush=True)
+        interrupt()
+
+    server.handle_int = say_and_stop  # gunicorn has no hook for this, and looks its handlers up by name
 
 
 def on_reload(server):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """The WSGI application; ``extensions["feed"]`` is its Feed, which the server starts.
+    """The WSGI application; ``extensions`` hold its ``config`` and its ``feed``, which the server starts.
 
     Raises:
         ConfigError: names every setting that is wrong.
@@ -30,6 +30,7 @@ def create_app(config: Config | None = None) -> Flask:
     config = config or Config.from_environ(os.environ)
     url = database_url(config)
     app = Flask(__name__, static_folder=None)
+    app.extensions["config"] = config
     app.extensions["feed"] = Feed.from_config(config, url)
     tables.register(app, url)
     api.register(app)

@@ -114,7 +114,18 @@ def main() -> None:
 @contextmanager
 def simulating(url: str, sessions: int, rate: float):
     """Cameras: each writes one metrics row a second, and all together so many movements."""
-    words = [sys.executable, "-m", "flask", "--app", "wsgi", "simulate", "--sessions", sessions, "--rate", rate]
+    words = [
+        sys.executable,
+        "-m",
+        "flask",
+        "--app",
+        "app.cli:create_app",
+        "simulate",
+        "--sessions",
+        sessions,
+        "--rate",
+        rate,
+    ]
     process = subprocess.Popen(
         [str(word) for word in words],
         cwd=CHECKOUT,

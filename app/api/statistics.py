@@ -7,7 +7,8 @@ document. The SQL and what it promises stand in ``app/postgres/counts.py``.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from flask import Response
@@ -36,12 +37,20 @@ _STEPS = {
 _STEPS_SHOWN = {"minute": 60, "hour": 24, "day": 28, "week": 12}
 _PROFILE_SHOWN = timedelta(weeks=12)
 _FIRST = datetime.min.replace(tzinfo=UTC)  # there is no time before it
-# The two are what the machine says, and a placeholder; PostgreSQL knows neither.
-_ZONES = available_timezones() - {"localtime", "Factory"}
+
+
+@cache
+def _zones() -> set[str]:
+    # The two are what the machine says, and a placeholder; PostgreSQL knows neither.
+    return available_timezones() - {"localtime", "Factory"}
+
+
+def _list_zones(schema: dict[str, Any]) -> None:
+    schema["enum"] = sorted(_zones())
 
 
 def _known_zone(name: str) -> str:
-    if name not in _ZONES:
+    if name not in _zones():
         raise ValueError("should be the name of a time zone, such as Europe/Berlin")
     return name
 
@@ -63,7 +72,7 @@ class ZoneQuery(Strict):
     tz: Zone = Field(
         default="UTC",
         description="The name of a time zone, such as Europe/Berlin.",
-        json_schema_extra={"enum": [*sorted(_ZONES)]},
+        json_schema_extra=_list_zones,
     )
 
 

@@ -1,15 +1,19 @@
 """The commands of ``flask``: which there are, and where each one is.
 
-Invariant: a command's module is imported when the command is used or its help is shown, so each starts quickly.
+Invariant: a command's module is imported when the command is used or its help is shown, and ``create_app`` here knows
+no endpoint, so each command starts quickly.
 """
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 import click
 from flask import Flask
 from flask.cli import AppGroup
+
+from app.config import Config, ConfigError
 
 _COMMANDS = {
     "database-url": "app.cli.database:url_command",
@@ -40,3 +44,23 @@ class _Commands(AppGroup):
 def register(app: Flask) -> None:
     """Give the app its commands."""
     app.cli = _Commands(app.name)
+
+
+def create_app() -> Flask:
+    """An app of commands alone: its settings, the pool of the database, no endpoint.
+
+    Raises:
+        SystemExit: says which settings are wrong.
+    """
+    from app.postgres import tables
+    from app.postgres.embedded import database_url
+
+    try:
+        config = Config.from_environ(os.environ)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
+    app = Flask("app", static_folder=None)
+    app.extensions["config"] = config
+    tables.register(app, database_url(config))
+    register(app)
+    return app

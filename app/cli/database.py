@@ -14,15 +14,14 @@ import psycopg2
 from flask import current_app
 
 from app.config import Config
-from app.feed.feed import Feed
 from app.postgres import embedded
 from app.postgres.migrate import MigrationError, migrate
 
 
 def current_config() -> Config:
     """The settings of the app that the command belongs to."""
-    feed: Feed = current_app.extensions["feed"]
-    return feed.config
+    config: Config = current_app.extensions["config"]
+    return config
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def move(sql, session, *people):
 
 
 def flask(*words, **settings):
-    return [sys.executable, "-m", "flask", "--app", "wsgi", *map(str, words)], environment(**settings)
+    return [sys.executable, "-m", "flask", "--app", "app.cli:create_app", *map(str, words)], environment(**settings)
 
 
 def run(*words, **settings):

@@ -45,7 +45,7 @@ def query(database_url):
 
 def _flask(database_url, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "wsgi:app", *map(str, arguments)],
+        [sys.executable, "-m", "flask", "--app", "app.cli:create_app", *map(str, arguments)],
         cwd=CHECKOUT,
         text=True,
         env=os.environ | {"DATABASE_URL": database_url},

@@ -73,7 +73,7 @@ def test_the_same_seed_sees_the_same_people(connection):
 def test_a_signal_completes_every_session(connection, database_url):
     _query(connection, "listen movement_changes; select")
     process = subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "wsgi:app", "simulate", "--sessions", "2", "--rate", "50"],
+        [sys.executable, "-m", "flask", "--app", "app.cli:create_app", "simulate", "--sessions", "2", "--rate", "50"],
         cwd=CHECKOUT,
         text=True,
         env=os.environ | {"DATABASE_URL": database_url},

@@ -137,6 +137,10 @@ def test_the_rest_machinery_knows_no_table():
             )
 
 
-def test_booting_describes_nothing():
+def test_a_worker_boots_without_describing_anything():
     """The OpenAPI document is made when asked for; its library would double the time to boot."""
     assert {"flask_openapi3", "tqdm"}.isdisjoint(imported_by("wsgi"))
+
+
+def test_a_command_boots_without_the_endpoints():
+    assert {"app.api", "app.feed", "pydantic", "gevent"}.isdisjoint(imported_by("app.cli, app.cli.stats"))
