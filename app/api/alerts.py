@@ -39,7 +39,7 @@ class Resolve(Strict):
 @api.post(
     "/<row:id>/resolve",
     summary="Resolve an alert",
-    responses={200: row_schema(ALERTS.title, ALERTS.table), 404: problem_response()},
+    responses=lambda: {200: row_schema(ALERTS.title, ALERTS.table), 404: problem_response()},
 )
 @reads(path=ById)
 def resolve(path: ById) -> Response:

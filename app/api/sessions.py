@@ -27,7 +27,7 @@ api = resource_endpoints(SESSIONS)
 @api.post(
     "/<row:id>/stop",
     summary="Stop a session",
-    responses={200: row_schema(SESSIONS.title, SESSIONS.table), 404: problem_response()},
+    responses=lambda: {200: row_schema(SESSIONS.title, SESSIONS.table), 404: problem_response()},
 )
 @reads(path=ById)
 def stop(path: ById) -> Response:

@@ -54,7 +54,7 @@ class Endpoints:
         self._endpoints: list[_Endpoint] = []
 
     def get(self, rule: str, **description: Description) -> Callable[[View], View]:
-        """Declare a GET; ``description`` is the document's: ``summary``, ``responses``, ``openapi_extensions``."""
+        """Declare a GET; ``description`` is the document's: ``summary``, ``responses`` (or a function), extensions."""
         return self._declare("get", rule, description)
 
     def post(self, rule: str, **description: Description) -> Callable[[View], View]:
@@ -90,7 +90,11 @@ class Endpoints:
             self.name, __name__, url_prefix=self._prefix, abp_tags=tags, abp_responses=self._responses
         )
         for endpoint in self._endpoints:
-            getattr(blueprint, endpoint.method)(endpoint.rule, **endpoint.description)(endpoint.view)
+            description, view = dict(endpoint.description), endpoint.view
+            if callable(responses := description.get("responses")):
+                description["responses"] = responses()
+            view.__annotations__ = view.schemas()  # type: ignore[attr-defined]
+            getattr(blueprint, endpoint.method)(endpoint.rule, **description)(view)
         return blueprint
 
     def _declare(self, method: str, rule: str, description: dict[str, Any]) -> Callable[[View], View]:

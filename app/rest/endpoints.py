@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Response
 from pydantic import BaseModel
 
@@ -35,16 +37,17 @@ def resource_endpoints(resource: Resource) -> Endpoints:
 
 
 def _add_lists(api: Endpoints, resource: Resource) -> None:
-    @reads(query=list_query(resource))
+    @reads(query=partial(list_query, resource))
     def list_rows(query: ListQuery) -> Response:
         return list_response(resource, query)
 
-    @reads(query=export_query(resource))
+    @reads(query=partial(export_query, resource))
     def export(query: ExportQuery) -> Response:
         return export_response(resource, query)
 
-    page = page_schema(resource.title, resource.table)
-    lists: Responses = {200: page, 304: None, 404: problem_response()}
+    def lists() -> Responses:
+        return {200: page_schema(resource.title, resource.table), 304: None, 404: problem_response()}
+
     text = {"schema": {"type": "string"}}
     files: Responses = {200: {"content": {"application/x-ndjson": text, "text/csv": text}}}
     api.get("", summary=f"List {resource.name}, newest first", responses=lists)(list_rows)
@@ -52,12 +55,15 @@ def _add_lists(api: Endpoints, resource: Resource) -> None:
 
 
 def _add_create(api: Endpoints, resource: Resource) -> None:
-    @reads(body=new_schema(resource.title, resource.table))
+    @reads(body=partial(new_schema, resource.title, resource.table))
     def create(body: BaseModel) -> Response:
         return rows.create_row(resource, body)
 
-    row = row_schema(resource.title, resource.table)
-    api.post("", summary=f"Create {resource.a_noun}", responses={200: row, 201: row, **_refusals(409)})(create)
+    def answers() -> Responses:
+        row = row_schema(resource.title, resource.table)
+        return {200: row, 201: row, **_refusals(409)}
+
+    api.post("", summary=f"Create {resource.a_noun}", responses=answers)(create)
 
 
 def _add_reads(api: Endpoints, resource: Resource) -> None:
@@ -65,18 +71,18 @@ def _add_reads(api: Endpoints, resource: Resource) -> None:
     def read(path: ById) -> Response:
         return rows.conditional(rows.row_response(rows.read_row(resource, path.id)))
 
-    answers: Responses = {200: row_schema(resource.title, resource.table), 304: None, 404: problem_response()}
+    def answers() -> Responses:
+        return {200: row_schema(resource.title, resource.table), 304: None, 404: problem_response()}
+
     api.get("/<row:id>", summary=f"Read {resource.a_noun}", responses=answers)(read)
 
 
 def _add_writes(api: Endpoints, resource: Resource) -> None:
-    noun, row = resource.noun, row_schema(resource.title, resource.table)
-
-    @reads(path=ById, body=new_schema(resource.title, resource.table))
+    @reads(path=ById, body=partial(new_schema, resource.title, resource.table))
     def replace(path: ById, body: BaseModel) -> Response:
         return rows.change_row(resource, path.id, body, rows.replacement(resource, body))
 
-    @reads(path=ById, body=patch_schema(resource.title, resource.table))
+    @reads(path=ById, body=partial(patch_schema, resource.title, resource.table))
     def merge(path: ById, body: BaseModel) -> Response:
         return rows.change_row(resource, path.id, body, rows.given(resource, body))
 
@@ -84,11 +90,13 @@ def _add_writes(api: Endpoints, resource: Resource) -> None:
     def remove(path: ById) -> Response:
         return rows.delete_row(resource, path.id)
 
-    answers: Responses = {200: row, **_refusals(404, 409, 412)}
-    api.put("/<row:id>", summary=f"Replace a {noun}", responses=answers)(replace)
-    api.patch("/<row:id>", summary=f"Change some fields of a {noun}", responses=answers)(merge)
+    def answers() -> Responses:
+        return {200: row_schema(resource.title, resource.table), **_refusals(404, 409, 412)}
+
     gone: Responses = {204: None, 404: problem_response(), 412: problem_response()}
-    api.delete("/<row:id>", summary=f"Delete a {noun}", responses=gone)(remove)
+    api.put("/<row:id>", summary=f"Replace {resource.a_noun}", responses=answers)(replace)
+    api.patch("/<row:id>", summary=f"Change some fields of {resource.a_noun}", responses=answers)(merge)
+    api.delete("/<row:id>", summary=f"Delete {resource.a_noun}", responses=gone)(remove)
 
 
 def _refusals(*statuses: int) -> Responses:

@@ -41,10 +41,10 @@ T = TypeVar("T")
 
 def add_ingest(api: Endpoints, resource: Resource) -> None:
     """Let POST take many rows as well; a single one is answered as everywhere."""
-    new = new_schema(resource.title, resource.table)
 
     @reads()
     def ingest() -> Response:
+        new = new_schema(resource.title, resource.table)
         refuse_encoding()
         if request.mimetype in NDJSON_TYPES:
             return _create_rows(resource, _checked(_lines(_sent()), new.model_validate_json))
@@ -57,7 +57,7 @@ def add_ingest(api: Endpoints, resource: Resource) -> None:
         return create_row(resource, _single(sent, new))
 
     summary = f"Create one {resource.noun} or many"
-    body = {"requestBody": {"content": _content(new), "required": True}}
+    body = {"requestBody": {"content": _content(resource), "required": True}}
     api.post("", summary=summary, openapi_extensions=body, responses=_answers(resource))(ingest)
 
 
@@ -186,8 +186,8 @@ def _refuse(status: int, errors: list[FieldError]) -> None:
         raise refused(status, errors[:MAX_ERRORS])
 
 
-def _content(new: type[BaseModel]) -> dict[str, Any]:
-    row = {"$ref": f"#/components/schemas/{new.__name__}"}
+def _content(resource: Resource) -> dict[str, Any]:
+    row = {"$ref": f"#/components/schemas/New{resource.title}"}
     many = {"type": "array", "maxItems": MAX_ROWS, "items": row}
     return {
         "application/json": {"schema": {"anyOf": [row, many]}},

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg2
 from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import RequestRedirect
@@ -39,6 +39,8 @@ _MESSAGES = {
 class FieldError(BaseModel):
     """One wrong field. ``row`` counts from 0 where a request holds many rows."""
 
+    model_config = ConfigDict(defer_build=True)
+
     field: str
     message: str
     row: int | None = Field(default=None, json_schema_extra={"type": "integer"})
@@ -46,6 +48,8 @@ class FieldError(BaseModel):
 
 class Problem(BaseModel):
     """A problem document, RFC 9457."""
+
+    model_config = ConfigDict(defer_build=True)
 
     type: str
     title: str

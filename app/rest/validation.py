@@ -8,7 +8,7 @@ the same schemas for the OpenAPI document; its own checking is switched off, for
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from uuid import UUID
 
 from flask import Response, request
@@ -19,6 +19,7 @@ from app.rest.problems import FieldError, ProblemError, field_errors
 from app.rest.schema import Strict
 
 View = Callable[..., Response]
+Schema = type[BaseModel] | Callable[[], type[BaseModel]]
 JSON_TYPES = ("application/json",)
 PATCH_TYPES = ("application/json", "application/merge-patch+json")
 
@@ -40,20 +41,28 @@ class ById(Strict):
 
 
 def reads(
-    path: type[BaseModel] | None = None,
-    query: type[BaseModel] | None = None,
-    body: type[BaseModel] | None = None,
+    path: Schema | None = None, query: Schema | None = None, body: Schema | None = None
 ) -> Callable[[View], View]:
-    """Call the view with ``path``, ``query`` and ``body`` as far as they are asked for."""
+    """Call the view with those of ``path``, ``query`` and ``body`` that have a schema.
+
+    A schema is a model, or a function that makes one at the first request: most models are derived from tables, and
+    making them all at import would take longer than anything else in the project.
+    """
 
     def decorate(view: View) -> View:
+        given = {"path": path, "query": query, "body": body}
+
+        @cache
+        def schemas() -> dict[str, type[BaseModel]]:
+            return {name: one if isinstance(one, type) else one() for name, one in given.items() if one}
+
         @wraps(view)
         def checked(**path_values: str) -> Response:
-            return view(**_arguments(path, query or Strict, body, path_values))
+            known = schemas()
+            return view(**_arguments(known.get("path"), known.get("query", Strict), known.get("body"), path_values))
 
-        schemas = {"path": path, "query": query, "body": body}
-        checked.__annotations__ = {name: schema for name, schema in schemas.items() if schema}
         checked.__delay_validate_request__ = True  # type: ignore[attr-defined]
+        checked.schemas = schemas  # type: ignore[attr-defined]
         return checked
 
     return decorate
