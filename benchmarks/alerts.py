@@ -11,7 +11,6 @@ Within a round they take turns; the ratios are medians of each round's.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
 from app.postgres.connections import connect
+from benchmarks.arguments import count, parser
 from benchmarks.bench import database, prepare
 from benchmarks.writer import sessions
 
@@ -36,10 +36,10 @@ _ADD = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=4000, help="in a measurement, a multiple of 1000")
-    parser.add_argument("--rounds", type=int, default=7)
-    options = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--rows", type=count, default=4000, help="in a measurement, a multiple of 1000")
+    command.add_argument("--rounds", type=count, default=7)
+    options = command.parse_args()
     prepare()
     with (
         database() as server,

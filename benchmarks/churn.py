@@ -9,7 +9,6 @@ memory, file descriptors and streams once a minute, and at the end before and af
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import shutil
@@ -27,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from app.postgres.connections import connect
 from app.postgres.embedded import Server
+from benchmarks.arguments import amount, count, parser
 from tests.serving import Gunicorn
 from tests.waiting import until
 
@@ -37,9 +37,9 @@ _PATHS = {"/api/sse": 9, "/api/sse/movements": 5, "/api/sse/alerts?resolved=fals
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--minutes", type=float, default=60)
-    arguments.add_argument("--seed", type=int, default=1)
+    arguments = parser(__doc__)
+    arguments.add_argument("--minutes", type=amount, default=60)
+    arguments.add_argument("--seed", type=count, default=1)
     options = arguments.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="churn-", dir="/tmp"))

@@ -23,6 +23,7 @@ from typing import Any
 
 from app.postgres.embedded import Server
 from benchmarks import peers
+from benchmarks.arguments import amount, count, names, parser
 from benchmarks.bench import Load, check, database, feed, measure, memory, middle, newest, prepare, spread, writing
 from benchmarks.picture import draw
 from benchmarks.writer import sessions
@@ -271,19 +272,25 @@ SCENARIOS: dict[str, tuple[Callable[[Open, float], Report], str, tuple[str, ...]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenarios", default=",".join(SCENARIOS))
-    parser.add_argument("--servers", default=",".join(SERVERS))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
-    parser.add_argument("--json", type=Path, help="all rounds go here")
-    parser.add_argument("--picture", type=Path, help="an SVG for the docs")
-    options = parser.parse_args()
+    command = parser(__doc__)
+    scenarios = "".join(f"  {name:<15} {title}\n" for name, (_, title, _) in SCENARIOS.items())
+    command.epilog = f"scenarios:\n{scenarios}\nservers: {', '.join(SERVERS)}"
+    command.add_argument(
+        "--scenarios", type=names(SCENARIOS), default=",".join(SCENARIOS), metavar="NAME,…", help="all, unless given"
+    )
+    command.add_argument(
+        "--servers", type=names(SERVERS), default=",".join(SERVERS), metavar="NAME,…", help="all, unless given"
+    )
+    command.add_argument("--rounds", type=count, default=5)
+    command.add_argument("--seconds", type=amount, default=4.0, help="of each measurement")
+    command.add_argument("--json", type=Path, help="all rounds go here")
+    command.add_argument("--picture", type=Path, help="an SVG for the docs")
+    options = command.parse_args()
     prepare()
     results: dict[str, dict[str, list[Report]]] = {}
     left_out: dict[str, str] = {}
     with database() as server:
-        for name in options.scenarios.split(","):
+        for name in options.scenarios:
             results[name] = _run(name, server, options, left_out)
             _print(name, results[name])
     for name, why in left_out.items():
@@ -298,7 +305,7 @@ def _run(name: str, server: Server, options: argparse.Namespace, left_out: dict[
     scenario, _, _ = SCENARIOS[name]
     rounds: dict[str, list[Report]] = {}
     for _ in range(options.rounds):
-        for one in options.servers.split(","):
+        for one in options.servers:
             if one in left_out:
                 continue
             try:

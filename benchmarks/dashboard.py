@@ -9,7 +9,6 @@ it reads at its start is read again every 5 seconds, with the browser's cache, o
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
@@ -28,6 +27,7 @@ from playwright.sync_api import sync_playwright
 
 from app.config import CHECKOUT
 from app.postgres.connections import connect
+from benchmarks.arguments import amount, parser
 from benchmarks.bench import database, feed, prepare
 from tests.e2e.conftest import ARGUMENTS, CHROMIUM
 from tests.waiting import until
@@ -88,10 +88,10 @@ class Relay:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10.0, help="of the memory run")
-    parser.add_argument("--screenshots", type=Path, help="take pictures of every page instead")
-    options = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--minutes", type=amount, default=10.0, help="of the memory run")
+    command.add_argument("--screenshots", type=Path, help="take pictures of every page instead")
+    options = command.parse_args()
     prepare()
     with database() as server, feed(server.url()) as ours, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

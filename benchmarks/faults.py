@@ -13,7 +13,6 @@ late     the longest time from a change's COMMIT to a client
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import http.client
 import shutil
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import psycopg2
 
+from benchmarks.arguments import count, parser
 from tests.event_stream import EventStream
 from tests.fault.faults import DECKS, Faults
 from tests.fault.feed import Database, Feed
@@ -109,9 +109,9 @@ class Writer(threading.Thread):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=3, help="how often each fault strikes")
-    options = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--times", type=count, default=3, help="how often each fault strikes")
+    options = command.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="faults-", dir="/tmp"))
     folder.chmod(0o755)
     database = Database(folder / "db")

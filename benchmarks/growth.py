@@ -9,10 +9,10 @@ disordered anything does not count. A cell of more deliveries than a core can ma
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
+from benchmarks.arguments import amount, count, names, parser
 from benchmarks.bench import Load, check, database, measure, middle, prepare, writing
 from benchmarks.compare import SERVERS
 from benchmarks.picture import Curve, curves
@@ -29,15 +29,17 @@ Cells = dict[tuple[int, int], list[dict[str, float]]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--servers", default="ours,nchan")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement; three times that at 1/s")
-    parser.add_argument("--json", type=Path, help="all rounds go here")
-    parser.add_argument("--picture", type=Path, help="an SVG for the docs")
-    options = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument(
+        "--servers", type=names(SERVERS), default="ours,nchan", metavar="NAME,…", help=", ".join(SERVERS)
+    )
+    command.add_argument("--rounds", type=count, default=5)
+    command.add_argument("--seconds", type=amount, default=3.0, help="of each measurement; three times that at 1/s")
+    command.add_argument("--json", type=Path, help="all rounds go here")
+    command.add_argument("--picture", type=Path, help="an SVG for the docs")
+    options = command.parse_args()
     prepare()
-    results: dict[str, Cells] = {name: {} for name in options.servers.split(",")}
+    results: dict[str, Cells] = {name: {} for name in options.servers}
     with database() as database_server:
         for number in range(options.rounds):
             for name, cells in results.items():

@@ -10,7 +10,6 @@ that is ingested as well. A delay is from the change's entry into the log to the
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import statistics
@@ -21,6 +20,7 @@ from contextlib import closing
 from psycopg2.extras import execute_values
 
 from app.postgres.connections import connect
+from benchmarks.arguments import count, parser
 from benchmarks.bench import SERVED, Feed, Load, check, database, feed, on_core, prepare, writing
 from benchmarks.writer import sessions
 
@@ -44,11 +44,11 @@ _ROWS = [
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--batch", type=int, default=1000, help="rows in a transaction, up to 10 000")
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--rows", type=count, default=200_000)
+    command.add_argument("--batch", type=count, default=1000, help="rows in a transaction, up to 10 000")
+    command.add_argument("--rounds", type=count, default=3)
+    options = command.parse_args()
     prepare()
     with database() as server, feed(server.url()) as ours:
         url = server.url()

@@ -9,19 +9,18 @@ else the machine does hits both; medians are printed. Every client's ids are che
 
 from __future__ import annotations
 
-import argparse
-
 from app.postgres.connections import connect
+from benchmarks.arguments import amount, count, parser
 from benchmarks.bench import Feed, Load, check, database, feed, measure, middle, prepare, spread, writing
 
 _BURST = 5000  # more than a socket and a queue hold: who does not read is stuck from then on
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each round")
-    options = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--rounds", type=count, default=5)
+    command.add_argument("--seconds", type=amount, default=5.0, help="of each round")
+    options = command.parse_args()
     prepare()
     with database() as server, feed(server.url(), STUCK_SECONDS=3600) as ours:
         url = server.url()

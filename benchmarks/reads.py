@@ -9,7 +9,6 @@ one after the other, each time with other values. --explain prints the plans of 
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import random
@@ -19,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from app.postgres.connections import connect
+from benchmarks.arguments import count, parser
 from benchmarks.bench import Feed, database, feed, memory, prepare
 
 _DAYS = 90
@@ -39,11 +39,11 @@ _FILL = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--requests", type=int, default=200)
-    parser.add_argument("--explain", action="store_true", help="print the plans as well")
-    options = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--rows", type=count, default=10_000_000)
+    command.add_argument("--requests", type=count, default=200)
+    command.add_argument("--explain", action="store_true", help="print the plans as well")
+    options = command.parse_args()
     prepare()
     with database(fsync="off", max_wal_size="4GB") as server, feed(server.url()) as ours:
         _fill(server.url("postgres"), options.rows)

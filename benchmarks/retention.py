@@ -9,7 +9,6 @@ for a row.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import threading
 import time
@@ -17,6 +16,7 @@ from contextlib import closing
 
 from app.feed.pruner import extent, prune
 from app.postgres.connections import connect
+from benchmarks.arguments import amount, parser
 from benchmarks.bench import database, prepare
 
 _HOURS, _KEPT_HOURS = 80, 72
@@ -29,9 +29,9 @@ _FILL = """
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--millions", type=float, default=50)
-    rows = int(parser.parse_args().millions * 1_000_000)
+    command = parser(__doc__)
+    command.add_argument("--millions", type=amount, default=50)
+    rows = int(command.parse_args().millions * 1_000_000)
     prepare()
     # In one transaction with TRUNCATE, and at this level, the fill goes past the write-ahead log.
     settings = {"wal_level": "minimal", "max_wal_senders": "0", "max_wal_size": "4GB"}

@@ -9,7 +9,6 @@ synchronous_commit on, by a prepared statement. In each database one connection 
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import select
 import statistics
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 from app.config import CHECKOUT
 from app.postgres.connections import connect
 from app.postgres.embedded import Server
+from benchmarks.arguments import amount, count, parser
 
 VARIANTS = ("none", "bare", "ours")
 WRITERS = (1, 8)
@@ -41,11 +41,11 @@ INSERT = """
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--url", help="a superuser's URL; else an embedded server for the occasion")
-    arguments = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--seconds", type=amount, default=2.0, help="of each measurement")
+    command.add_argument("--rounds", type=count, default=5)
+    command.add_argument("--url", help="a superuser's URL; else an embedded server for the occasion")
+    arguments = command.parse_args()
     with tempfile.TemporaryDirectory(prefix="feed-bench-", dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         server = None if arguments.url else Server(Path(folder))

@@ -15,7 +15,6 @@ The peers' message has the same bytes as one of our frames. RATE counts changes,
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import socket
@@ -25,6 +24,7 @@ from collections.abc import Callable
 
 from app.cli.stopping import stop_on_signals
 from app.postgres.connections import connect
+from benchmarks.arguments import amount, count, parser
 
 _INSERT = (
     "insert into people_movements (session_id, person_id, movement_direction, centroid_x, centroid_y,"
@@ -71,13 +71,13 @@ def sessions(number: int) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=_KINDS)
-    parser.add_argument("target")
-    parser.add_argument("rate", type=float)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--sessions", type=int, default=1)
-    options = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument("kind", choices=_KINDS)
+    command.add_argument("target")
+    command.add_argument("rate", type=amount)
+    command.add_argument("--batch", type=count, default=1)
+    command.add_argument("--sessions", type=count, default=1)
+    options = command.parse_args()
     write = _KINDS[options.kind](options.target, sessions(options.sessions))
     with stop_on_signals() as stop:
         due = time.monotonic()
