@@ -21,7 +21,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Config:
-    """The settings. Units stand in the names; ``docs/operations.md`` explains each."""
+    """The settings. Units stand in the names; ``docs/reference/settings.md`` explains each."""
 
     host: str = "127.0.0.1"
     port: int = 8000

@@ -1,4 +1,4 @@
-"""What docs/api.md tells people to copy: the camera counts, and its retries count nobody twice."""
+"""What docs/how-to/write-from-a-camera.md tells people to copy: the camera counts, and its retries count nobody twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from tests.serving import environment
 @pytest.fixture
 def camera(tmp_path):
     """The Python of the cookbook, as a file."""
-    [code] = re.findall(r"```python\n(.*?)```", (CHECKOUT / "docs/api.md").read_text(), re.DOTALL)
+    [code] = re.findall(
+        r"```python\n(.*?)```", (CHECKOUT / "docs/how-to/write-from-a-camera.md").read_text(), re.DOTALL
+    )
     path = tmp_path / "camera.py"
     path.write_text(code)
     return path

@@ -1,4 +1,4 @@
-/** What other React apps may import; docs/react.md explains each. Needs nothing but React. */
+/** What other React apps may import; docs/reference/hooks.md explains each. Needs nothing but React. */
 export { useSSE, type SSEOptions, type SSEResult } from './useSSE';
 export {
   useAlertsSSE,
