@@ -1,8 +1,8 @@
-"""What gunicorn's arbiter does besides watching workers: settings, database, migrations, and a word to the person.
+"""What gunicorn's arbiter does besides watching workers: settings, database, migrations, and a greeting.
 
 Invariant: a mistake that waiting cannot cure (a wrong value, a port in use, a refused login, data of another version)
-ends the start with a sentence and a status other than 0; a database that does not answer yet does not. Imported by
-``gunicorn.conf.py``, which is run again on HUP: state lives here. Imports nothing that gevent would have to patch.
+ends the start with a sentence and a non-zero status; a database that does not answer yet does not. ``gunicorn.conf.py``
+is run again on HUP, so state lives here. Imports nothing that gevent would have to patch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _stopping = threading.Event()
 
 
 def read_config(environ: Mapping[str, str]) -> Config:
-    """Read the settings, or end with what is wrong with them."""
+    """Read the settings, or exit with what is wrong with them."""
     try:
         return Config.from_environ(environ)
     except ConfigError as error:
@@ -44,7 +44,7 @@ def start(config: Config, addresses: list[tuple[str, int] | str]) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     for address in addresses:
         _check_free(address)
-    atexit.register(_stop_in, os.getpid())  # also where gunicorn gives up before its own end
+    atexit.register(_stop_in, os.getpid())  # also if gunicorn gives up early
     try:
         if config.database_url is None:
             _server = Server(config.data_dir)
@@ -59,7 +59,7 @@ def start(config: Config, addresses: list[tuple[str, int] | str]) -> None:
 
 
 def reload(config: Config) -> None:
-    """Apply the migrations of a newer program, on HUP. Its workers start all the same."""
+    """Apply the migrations of a newer program, on HUP. Its workers start in any case."""
     try:
         _migrate_or_wait(database_url(config))
     except (MigrationError, psycopg2.Error) as error:
@@ -67,7 +67,7 @@ def reload(config: Config) -> None:
 
 
 def stop() -> None:
-    """Let go of the embedded server. May be called twice."""
+    """Release the embedded server. May be called twice."""
     _stopping.set()
     if _server:
         _server.stop()
@@ -86,14 +86,16 @@ def greet(config: Config, urls: list[str]) -> None:
 
 
 def _migrate_or_wait(url: str) -> None:
-    """Migrate now; if the database does not answer yet, as soon as it does."""
+    """Migrate now, or as soon as the database answers."""
     try:
         migrate(url)
     except psycopg2.OperationalError as error:
         if _refuses(error):
             raise
-        log.error("The database does not answer yet, and we go on trying: %s", str(error).strip())
-        if not any(thread.name == _MIGRATE_LATER for thread in threading.enumerate()):  # from the HUP before
+        log.error("The database does not answer yet; trying until it does: %s", str(error).strip())
+        if not any(
+            thread.name == _MIGRATE_LATER for thread in threading.enumerate()
+        ):  # still trying since an earlier HUP
             threading.Thread(target=_migrate_later, args=(url,), name=_MIGRATE_LATER, daemon=True).start()
 
 
@@ -102,7 +104,7 @@ def _migrate_later(url: str) -> None:
         try:
             migrate(url)
         except psycopg2.OperationalError:
-            continue  # told once; the Listener tells more
+            continue  # logged once; the Listener says more
         except (MigrationError, psycopg2.Error):
             log.exception("The database answers, but the migrations were not applied.")
             continue
@@ -111,7 +113,7 @@ def _migrate_later(url: str) -> None:
 
 
 def _refuses(error: psycopg2.OperationalError) -> bool:
-    """Whether the server, or the name service, has said no, rather than nothing."""
+    """Whether the server or the name service refused, rather than not answered."""
     text = str(error)
     if re.search("starting up|shutting down|recovery|not yet accepting|too many|Temporary failure", text):
         return False
@@ -130,12 +132,12 @@ def _check_free(address: tuple[str, int] | str) -> None:
             probe.listen()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            _give_up(f"Port {port} of {host} is in use: stop the program that has it, or set PORT to another one.")
+            _give_up(f"Port {port} of {host} is in use: stop the program that uses it, or set PORT to another one.")
         _give_up(f"Cannot listen on {host}, port {port}: {error.strerror or error}. Set HOST and PORT.")
 
 
 def _stop_in(pid: int) -> None:
-    if os.getpid() == pid:  # workers inherit the call
+    if os.getpid() == pid:  # workers inherit the registration
         stop()
 
 

@@ -1,7 +1,7 @@
 """Config: every setting of the feed, read from the environment once.
 
-Invariant: a Config that exists is valid. ``Config.from_environ`` reports all problems together, each by the
-name of its variable; nothing else in the project reads the environment.
+Invariant: a Config that exists is valid. ``Config.from_environ`` reports all problems together, each by the name of its
+variable; nothing else in the project reads settings from the environment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Config:
-    """The settings. Units stand in the names; ``docs/reference/settings.md`` explains each."""
+    """The settings. Units are in the names; ``docs/reference/settings.md`` explains each."""
 
     host: str = "127.0.0.1"
     port: int = 8000

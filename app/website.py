@@ -1,7 +1,7 @@
 """Website: the built dashboard, as pages and files.
 
-Invariant: a name below /assets contains the hash of its content, so it may be kept for ever; the page that names them
-is asked for anew each time, and costs a 304. Client-side routes answer with the page, unknown addresses with 404.
+Invariant: a name below /assets contains the hash of its content, so it may be cached forever; the page that names them
+is revalidated each time, at the cost of a 304. Client-side routes answer with the page, unknown addresses with 404.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, request
 
 _BUILT = Path(__file__).resolve().parent / "static" / "dashboard"
-# The browser refuses whatever is not ours: no inline script or style, no other host, no frame around us.
+# The browser accepts only what is ours: no inline script or style, no other host, no frame around us.
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -28,7 +28,7 @@ pages = Blueprint("website", __name__)
 
 @dataclass(frozen=True)
 class _File:
-    """A file, read once: the built dashboard does not change while a worker lives."""
+    """A file, read once: the built dashboard does not change during a worker's life."""
 
     body: bytes
     packed: bytes | None  # made by the build
@@ -43,7 +43,7 @@ class _File:
 @pages.get("/alerts")
 @pages.get("/system")
 def page(session_id: object = None) -> Response:
-    """The one page; what it shows is decided in the browser, by the address."""
+    """The one page; the browser decides by the address what it shows."""
     response = _send("index.html", _ASK_FIRST)
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Referrer-Policy"] = "same-origin"

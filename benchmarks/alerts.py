@@ -1,4 +1,4 @@
-"""What alerts that raise themselves cost whoever writes metrics.
+"""What thresholds cost a writer of metrics.
 
     ./run python benchmarks/alerts.py [--rows 4000] [--rounds 7]
 

@@ -229,7 +229,7 @@ def measure(load: Load, pid: int, seconds: float, *, warm_up: float = 1.0) -> di
 
 
 def check(report: dict[str, float]) -> None:
-    """A measurement counts only if nothing was lost, twice or out of order, and nobody was thrown out."""
+    """A measurement counts only if nothing was lost, repeated or out of order, and no client was cut."""
     wrong = {name: report[name] for name in ("not_rising", "gaps", "wrong_id", "errors", "closed") if report[name]}
     if wrong:
         raise RuntimeError(f"the clients did not get what they should: {wrong}")

@@ -51,7 +51,7 @@ SERVERS = {"ours": ours, **peers.ALL}
 
 
 def _pace(server: peers.Peer, clients: int, rate: float, seconds: float, *options: object) -> Report:
-    """Latency and CPU at an even pace that everybody can hold."""
+    """Latency and CPU at an even pace that every server can hold."""
     with (
         Load(
             server.port,
@@ -170,7 +170,7 @@ def topics(opened: Open, seconds: float) -> Report:
 
 
 def saturation(opened: Open, seconds: float) -> Report:
-    """As many changes as come through. Not for the floor: it cuts whoever does not keep up."""
+    """As many changes as come through. Not for the floor: it cuts clients that do not keep up."""
     with opened() as server:
         if server.kind == "pipe":
             return {}

@@ -48,7 +48,7 @@ class Follower(threading.Thread):
         self.forget()
 
     def forget(self) -> None:
-        """Begin to note anew."""
+        """Restart the notes."""
         self.heard: Counter[str] = Counter()
         self.late = self.silent = 0.0
         self._last = time.monotonic()

@@ -56,7 +56,7 @@ def _stalled(ours: Feed, url: str, rounds: int, seconds: float) -> None:
 
 
 def _burst(url: str) -> None:
-    """So many changes that who does not read is stuck, and lags."""
+    """Enough changes to leave a client that does not read stuck and lagging."""
     connection = connect(url, application_name="benchmark burst")
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,4 +1,4 @@
-"""The app under a server that gives away no sockets: what clients get goes by the response, nothing by an outlet."""
+"""The app under a server that gives away no sockets: everything goes through the response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts: what was raised and what is still open, and resolving by hand."""
+"""Alerts: what was raised, what is still open, and resolving by hand."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Resolve(Strict):
 )
 @reads(path=ById)
 def resolve(path: ById) -> Response:
-    """One that is resolved already stays as it is."""
+    """A resolved alert stays as it is."""
     rows = _resolve([path.id])
     return row_response(rows[0] if rows else read_row(ALERTS, path.id))
 
@@ -61,7 +61,7 @@ _RESOLVED = {"type": "object", "properties": {"resolved": {"type": "integer"}}, 
 )
 @reads(body=Resolve)
 def resolve_many(body: Resolve) -> Response:
-    """All of them in one transaction; unknown and resolved ones are passed over."""
+    """All in one transaction; unknown and resolved alerts are skipped."""
     return row_response(f'{{"resolved":{len(_resolve(body.ids))}}}')
 
 

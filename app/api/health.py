@@ -1,6 +1,6 @@
 """Health and readiness, for load balancers and people.
 
-Health touches nothing but the process: a database that is away must not get workers killed. Ready says whether this
+Health touches nothing but the process: an unavailable database must not get workers killed. Ready says whether this
 worker can do its work now: its Listener is live and the database answers.
 """
 
@@ -60,5 +60,5 @@ def _database_state() -> str:
             connection.execute(text("select 1"))
     except SQLAlchemyError as error:
         log.warning("not ready: %s", error)
-        return "away"
+        return "unavailable"
     return "ok"

@@ -1,4 +1,4 @@
-"""Movements: the persons seen going in and out."""
+"""Movements: people seen going in and out."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ api = resource_endpoints(SESSIONS)
 )
 @reads(path=ById)
 def stop(path: ById) -> Response:
-    """Complete an active session: sets status, end_time and duration_seconds. One that has ended stays as it is."""
+    """Complete an active session: sets status, end_time and duration_seconds. An ended session stays as it is."""
     columns = SESSIONS.table.c
     end_time = func.coalesce(columns.end_time, func.now())
     statement = (

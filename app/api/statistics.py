@@ -33,10 +33,10 @@ _STEPS = {
     "day": timedelta(days=1),
     "week": timedelta(weeks=1),
 }
-# What is shown where the range is left open.
+# What is shown if the range is open.
 _STEPS_SHOWN = {"minute": 60, "hour": 24, "day": 28, "week": 12}
 _PROFILE_SHOWN = timedelta(weeks=12)
-_FIRST = datetime.min.replace(tzinfo=UTC)  # there is no time before it
+_FIRST = datetime.min.replace(tzinfo=UTC)  # the earliest time there is
 
 
 @cache
@@ -67,7 +67,7 @@ api = Endpoints(
 
 
 class ZoneQuery(Strict):
-    """Which midnight days begin at."""
+    """The time zone whose midnight days begin at."""
 
     tz: Zone = Field(
         default="UTC",
@@ -152,7 +152,7 @@ class ProfileHour(Described):
 
     weekday: int = Field(ge=1, le=7, description="1 is Monday.")
     hour: int = Field(ge=0, le=23)
-    hours: int = Field(ge=1, description="So many such hours are in the range.")
+    hours: int = Field(ge=1, description="How many such hours the range has.")
     entered_mean: float
     entered_quartiles: _Quartiles
     exited_mean: float
@@ -162,7 +162,7 @@ class ProfileHour(Described):
 
 
 class Profile(RootModel[list[ProfileHour]]):
-    """The hours in order; those that the range does not have are left out."""
+    """The hours in order; those outside the range are omitted."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -193,7 +193,7 @@ def stats(query: ZoneQuery) -> Response:
 )
 @reads(query=FlowQuery)
 def flow(query: FlowQuery) -> Response:
-    """Empty buckets are there, too. The first bucket is whole, also if `from` lies within it."""
+    """Empty buckets are included. The first bucket is complete, even if `from` lies within it."""
     since, until = _range(query, _STEPS[query.bucket] * _STEPS_SHOWN[query.bucket])
     if until - since > MAX_BUCKETS * _STEPS[query.bucket]:
         wrong = FieldError(field="from", message=f"is more than {MAX_BUCKETS} buckets before to")

@@ -1,4 +1,4 @@
-"""System: what this worker is doing, for the System page and for whoever watches the feed.
+"""System: what this worker is doing, for the System page and for monitoring.
 
 Invariant: reads counters and nothing else. Each worker answers for itself.
 """
@@ -25,7 +25,7 @@ _ANSWER: dict[str, Any] = {
                 "type": "object",
                 "required": ["worker", "started_at", "streams", "listener", "ring"],
                 "properties": {
-                    "worker": {"type": "integer", "description": "Its process."},
+                    "worker": {"type": "integer", "description": "The number of its process."},
                     "started_at": {"type": "number", "description": "Seconds since 1970."},
                     "streams": {"type": "integer", "minimum": 0},
                     "listener": {"type": "object"},

@@ -1,7 +1,7 @@
-"""flask doctor: looks at everything that the feed lives on, and says what to do about each finding.
+"""flask doctor: checks everything that the feed depends on, and says what to do about each finding.
 
-Invariant: it changes nothing; every check answers with findings, also where it cannot look, and one failing check does
-not keep the others from being made.
+Invariant: it changes nothing; every check yields findings, even if it cannot look, and one failing check does not stop
+the others.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _FREE_BYTES = 1024**3
 
 @dataclass(frozen=True)
 class Finding:
-    """What was seen; ``advice`` says what to do where it is not well."""
+    """What was seen; ``advice`` says what to do if something is wrong."""
 
     what: str
     seen: str
@@ -65,7 +65,7 @@ def check_versions(connection: Connection, _config: Config) -> Iterator[Finding]
 
 
 def check_durability(connection: Connection, _config: Config) -> Iterator[Finding]:
-    """A commit that is announced should be on disk."""
+    """A commit that clients hear of should be on disk."""
     for name in ("fsync", "synchronous_commit", "full_page_writes"):
         value = _ask(connection, "select current_setting(%s)", name)
         advice = f"Set {name} = on: a crash loses changes that clients have seen." if value == "off" else ""
@@ -73,7 +73,7 @@ def check_durability(connection: Connection, _config: Config) -> Iterator[Findin
 
 
 def check_triggers(connection: Connection, _config: Config) -> Iterator[Finding]:
-    """All there, and none of them switched off."""
+    """All present, and none switched off."""
     rows = _rows(connection, "select tgname, tgenabled from pg_trigger where not tgisinternal")
     enabled = {name for name, state in rows if state in ("O", "A")}
     missing = sorted(_TRIGGERS - enabled)
@@ -97,7 +97,7 @@ def check_log(connection: Connection, config: Config) -> Iterator[Finding]:
     )
     hours = float(oldest or 0) / 3600
     late = hours > config.retention_hours * 1.5 + 1 or size > config.retention_bytes * 1.5
-    advice = "It is not pruned: is a worker running? `flask prune` does it by hand." if late else ""
+    advice = "It is not being pruned: is a worker running? `flask prune` does it by hand." if late else ""
     yield Finding("change log", f"{size / 1e6:.0f} MB, oldest change {hours:.1f} h ago", advice)
 
 
@@ -119,8 +119,8 @@ def check_notify(connection: Connection, _config: Config) -> Iterator[Finding]:
         connection.poll()
     heard = bool(connection.notifies)
     took = (time.monotonic() - began) * 1000
-    advice = "" if heard else "LISTEN does not work on this connection: connect directly, not by way of a pooler."
-    yield Finding("NOTIFY round trip", f"{took:.1f} ms" if heard else "nothing came back in 5 s", advice)
+    advice = "" if heard else "LISTEN does not work on this connection: connect directly, not through a pooler."
+    yield Finding("NOTIFY round trip", f"{took:.1f} ms" if heard else "nothing came back within 5 s", advice)
 
 
 def check_clock(connection: Connection, _config: Config) -> Iterator[Finding]:
@@ -133,7 +133,7 @@ def check_clock(connection: Connection, _config: Config) -> Iterator[Finding]:
 
 
 def check_rights(connection: Connection, _config: Config) -> Iterator[Finding]:
-    """Who we are, and whether that may do what the feed does."""
+    """Our role, and whether it may do what the feed does."""
     me = _ask(connection, "select current_user")
     lacking = [
         table
@@ -151,7 +151,7 @@ def check_rights(connection: Connection, _config: Config) -> Iterator[Finding]:
 def check_space(_connection: object, config: Config) -> Iterator[Finding]:
     """Room on the disk of the embedded server."""
     if config.database_url:
-        yield Finding("free space", "not seen from here: the database is elsewhere")
+        yield Finding("free space", "not visible from here: the database is on another machine")
         return
     folder = config.data_dir if config.data_dir.exists() else config.data_dir.parent
     free = shutil.disk_usage(os.path.realpath(folder / "postgres")).free
@@ -168,16 +168,16 @@ def check_feed(_connection: object, config: Config) -> Iterator[Finding]:
         state = counters["listener"]["state"]
     except (OSError, ValueError, KeyError) as error:
         yield Finding(
-            "feed", f"does not answer at {url} ({error})", "Start it: ./run. Or set HOST and PORT as it has them."
+            "feed", f"does not answer at {url} ({error})", "Start it with ./run, or set HOST and PORT to where it runs."
         )
         return
-    advice = "" if state == "live" else "It cannot reach the database: see its log."
+    advice = "" if state == "live" else "It cannot reach the database: see the feed's log."
     yield Finding("Listener", f"{state} at {url}, {counters['streams']} streams, {counters['changes']} changes", advice)
     if counters["unannounced"]:
         yield Finding(
             "unannounced changes",
             str(counters["unannounced"]),
-            "NOTIFY was missing for these, they came late: was the notification queue full?",
+            "These came late, without a NOTIFY: was the notification queue full?",
         )
 
 
@@ -201,21 +201,23 @@ def examine(connection: Connection, config: Config) -> Iterator[Finding]:
             yield from check(connection, config)
         except (psycopg2.Error, OSError) as error:
             yield Finding(
-                check.__name__.removeprefix("check_"), f"could not be looked at: {str(error).strip()}", "See above."
+                check.__name__.removeprefix("check_"), f"could not be checked: {str(error).strip()}", "See above."
             )
 
 
 def examine_without_database(reason: str, config: Config) -> Iterator[Finding]:
-    """What can be found out while the database is away."""
+    """What can be checked while the database is unavailable."""
     place = "DATABASE_URL or DB_HOST… as it should be" if config.database_url else f"{config.data_dir / 'postgres.log'}"
-    yield Finding("database", " ".join(reason.split()), f"Is it running, does it take connections? Check {place}.")
+    yield Finding(
+        "database", " ".join(reason.split()), f"Is it running, and does it accept connections? Check {place}."
+    )
     yield from check_space(None, config)
     yield from check_feed(None, config)
 
 
 @click.command("doctor")
 def command() -> None:
-    """Look at everything the feed lives on. Status 1 if something needs doing."""
+    """Check everything the feed depends on. Status 1 if something needs doing."""
     config = current_config()
     try:
         with database(migrated=False) as url, closing(connect(url, application_name="doctor")) as connection:
@@ -224,11 +226,11 @@ def command() -> None:
         sick = sum(_tell(finding) for finding in examine_without_database(away.message, config))
     if sick:
         raise click.ClickException(f"{sick} of these need doing.")
-    click.echo("All is well.")
+    click.echo("Everything is fine.")
 
 
 def _tell(finding: Finding) -> bool:
-    """Print the finding; whether it needs doing."""
+    """Print the finding; returns whether something needs doing."""
     mark = click.style("!", fg="red", bold=True) if finding.advice else click.style("✓", fg="green")
     click.echo(f"{mark} {finding.what:<24} {finding.seen}")
     if finding.advice:

@@ -1,8 +1,8 @@
-"""Replay: writes a people-count file in the CalIt2 format as a live camera would.
+"""flask replay: writes a file of people counts in the CalIt2 format as a live camera would.
 
-Invariant: the whole file is read and checked before the first row is written, so a malformed file writes nothing; and
-a replay that ends, however it ends, completes its session. Every count becomes as many movements, spread evenly over
-the half-hour before the time it was reported at. Publishes nothing: the triggers record what is written here.
+Invariant: the whole file is read and checked before the first row is written, so a malformed file writes nothing; and a
+replay ends its session, however it ends itself. A count becomes that many movements, spread evenly over the half-hour
+before the time it was reported at. Publishes nothing: the triggers record what is written.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from app.postgres.connections import connect
 
 INTERVAL = timedelta(minutes=30)
 _DIRECTIONS: dict[str, Literal["in", "out"]] = {"7": "out", "9": "in"}
-# One transaction at full speed: a day of a busy door. Large enough to be fast, small enough that others can commit
+# Rows per transaction at full speed, a day of a busy door: large enough to be fast, small enough for others to commit
 # in between.
 _ROWS_PER_TRANSACTION = 500
-_MOST_PER_INTERVAL = 100_000  # a count above it is a broken line, not a crowd
+_MOST_PER_INTERVAL = 100_000  # a higher count is a broken line, not a crowd
 
 Movement = tuple[datetime, str]
 Status = Literal["completed", "cancelled", "error"]
 
 
 class MalformedFileError(ValueError):
-    """The file is not in the format; the message names the line and says what is wrong with it."""
+    """The file is not in the format; the message names the line and what is wrong with it."""
 
 
 @dataclass
 class Interval:
-    """Half an hour that ends at ``end``: how many people went in and out."""
+    """The half-hour that ends at ``end``: how many people went in and out."""
 
     end: datetime
     counts: dict[str, int] = field(default_factory=dict)
 
     def movements(self) -> list[Movement]:
-        """One for each person, in the order of time."""
+        """One per person, in order of time."""
         start = self.end - INTERVAL
         return sorted(
             (start + INTERVAL * (number + 0.5) / count, direction)
@@ -60,7 +60,7 @@ class Interval:
 
 
 def read_counts(path: Path) -> list[Interval]:
-    """Read a whole file, in the order of time.
+    """Read a whole file, in order of time.
 
     Raises:
         MalformedFileError: a line is not ``flow id,MM/DD/YY,HH:MM:SS,count``, or there is none.
@@ -78,12 +78,12 @@ def read_counts(path: Path) -> list[Interval]:
             direction, end, count = _parse_line(line)
             interval = intervals.setdefault(end, Interval(end))
             if direction in interval.counts:
-                raise ValueError(f"the count of people going {direction} at {end:%m/%d/%y %H:%M:%S} was given before")
+                raise ValueError(f"the count of people going {direction} at {end:%m/%d/%y %H:%M:%S} appears twice")
             interval.counts[direction] = count
         except ValueError as error:
             raise MalformedFileError(f"{path}, line {number}: {error}") from error
     if not intervals:
-        raise MalformedFileError(f"{path}: there is no line in it")
+        raise MalformedFileError(f"{path}: it is empty")
     return sorted(intervals.values(), key=lambda interval: interval.end)
 
 
@@ -104,7 +104,7 @@ def _parse_line(line: str) -> tuple[Literal["in", "out"], datetime, int]:
 
 
 class Replay:
-    """Writes intervals into one session. Use one connection, in autocommit mode, for it alone."""
+    """Writes intervals into one session, over a connection in autocommit mode of its own."""
 
     def __init__(self, connection: Connection, name: str, intervals: list[Interval]) -> None:
         self._connection = connection
@@ -117,10 +117,10 @@ class Replay:
         self.written = 0
 
     def run(self, speed: float, stop: Stop) -> Iterator[int]:
-        """Write interval by interval and yield the number of movements of each; the session is completed at the end.
+        """Write interval by interval and yield the number of movements of each; ends the session at the end.
 
         Args:
-            speed: seconds of the file per second; 0 is as fast as it goes.
+            speed: seconds of the file per second; 0 means as fast as possible.
             stop: ends the run early, and the session as cancelled.
         """
         self._begin()
@@ -225,7 +225,7 @@ class Replay:
 
 
 class _Clock:
-    """Maps times of the file to seconds from now, on the clock that nobody sets."""
+    """Maps times of the file to seconds from now, on the monotonic clock."""
 
     def __init__(self, start: datetime, speed: float) -> None:
         self._start = start
@@ -237,7 +237,7 @@ class _Clock:
 
 
 def show_progress(done: Iterator[int], total: int, unit: str) -> None:
-    """Run through the numbers: a bar on a terminal, else a plain line for each tenth."""
+    """Consume the numbers, with a bar on a terminal, else a line per tenth."""
     terminal = sys.stderr.isatty()
     said = count = 0
     with tqdm(total=total, unit=f" {unit}", disable=not terminal, leave=False) as bar:

@@ -1,8 +1,8 @@
-"""Simulation: cameras that count people who are not there, until stopped.
+"""flask simulate: cameras that count imaginary people, until stopped.
 
-Invariant: what it writes is what cameras write, one transaction for each thing seen; nobody leaves a room that is
-empty, and every session is completed at the end. The same seed sees the same people. It publishes nothing and raises
-no alerts: the database does, from the metrics and a threshold that each session brings.
+Invariant: it writes what cameras write, one transaction per observation; nobody leaves an empty room, and every session
+is completed at the end. The same seed gives the same people. It publishes nothing and raises no alerts: the database
+does, from the readings and a threshold that each session brings.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from app.postgres.connections import connect
 
 _FPS = 30.0
 _WIDTH, _HEIGHT = 1280, 720
-_LINE_Y = _HEIGHT / 2  # who crosses it downwards goes in
+_LINE_Y = _HEIGHT / 2  # crossing it downwards means going in
 _METRICS_SECONDS = 1.0
 _CROWD = 20  # the threshold, in people
 # The room fills and empties in this time, past the threshold and back.
@@ -34,7 +34,7 @@ _TIDE_SECONDS = 120.0
 
 
 class Camera:
-    """One session: whom it has seen, and how many are inside. Times are seconds since its start."""
+    """One session: the people it has seen, and how many are inside. Times are seconds since its start."""
 
     def __init__(self, connection: Connection, name: str, seed: int) -> None:
         self._connection = connection
@@ -61,7 +61,7 @@ class Camera:
         )
 
     def see_person(self, seconds: float) -> None:
-        """Somebody crosses the line."""
+        """A person crosses the line."""
         direction = self._direction(seconds)
         self.inside += 1 if direction == "in" else -1
         self._person_id += 1
@@ -175,7 +175,7 @@ def run(connection: Connection, sessions: int, rate: float, seed: int, stop: Sto
     show_default=True,
     help="Movements per second, of all cameras together.",
 )
-@click.option("--seed", type=int, default=None, help="The same number sees the same people.")
+@click.option("--seed", type=int, default=None, help="The same seed gives the same people.")
 def command(sessions: int, rate: float, seed: int | None) -> None:
     """Write plausible traffic of some cameras, until stopped."""
     seed = random.randrange(1_000_000) if seed is None else seed

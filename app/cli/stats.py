@@ -1,4 +1,4 @@
-"""flask stats: the feed in a dozen figures, for somebody at a shell."""
+"""flask stats: the feed in a dozen figures, at a shell."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from change_log where id in ((select min(id) from change_log), (select max(id) f
 
 
 @click.command("stats")
-@click.option("--tz", default="UTC", show_default=True, help="The time zone whose midnight today begins at.")
+@click.option("--tz", default="UTC", show_default=True, help="The time zone whose midnight begins today.")
 def command(tz: str) -> None:
-    """Print who is inside, what came today, and how full the change log is."""
+    """Print how many people are inside, what came today, and how full the change log is."""
     with database(), snapshot() as connection:
         known = connection.execute(text("select exists (select from pg_timezone_names where name = :tz)"), {"tz": tz})
         if not known.scalar_one():
-            raise click.ClickException(f"--tz {tz} is no time zone; one is Europe/Berlin.")
+            raise click.ClickException(f"--tz {tz} is not a time zone; use one such as Europe/Berlin.")
         people = json.loads(connection.execute(TODAY_AND_NOW, {"zone": tz}).scalar_one())
         log = json.loads(connection.execute(_LOG).scalar_one())
     today, now = people["today"], people["now"]

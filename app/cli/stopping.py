@@ -1,7 +1,6 @@
-"""Stop: how a command that runs for long is told to end.
+"""Stop: how a long-running command is told to end.
 
-Invariant: SIGINT and SIGTERM do not interrupt what is being written; they cut the waiting short, and the command ends
-by itself, tidily.
+Invariant: SIGINT and SIGTERM do not interrupt a write; they cut waiting short, and the command ends by itself.
 """
 
 from __future__ import annotations
@@ -14,28 +13,28 @@ from types import FrameType
 
 
 class Stop:
-    """A wish to stop, from SIGINT or SIGTERM. Waiting is cut short by it."""
+    """A request to stop, by SIGINT or SIGTERM; it cuts waiting short."""
 
     def __init__(self) -> None:
-        self._wished = threading.Event()
+        self._requested = threading.Event()
 
     def __bool__(self) -> bool:
-        return self._wished.is_set()
+        return self._requested.is_set()
 
-    def wish(self, _number: int = 0, _frame: FrameType | None = None) -> None:
-        """Ask for the stop; also a signal handler."""
-        self._wished.set()
+    def request(self, _number: int = 0, _frame: FrameType | None = None) -> None:
+        """Request the stop; also a signal handler."""
+        self._requested.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until the stop; whether it came."""
-        return self._wished.wait(max(0.0, seconds))
+        """Wait up to ``seconds``; True if stopped."""
+        return self._requested.wait(max(0.0, seconds))
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """A Stop that SIGINT and SIGTERM ask for while the block runs."""
+    """A Stop that SIGINT and SIGTERM request while the block runs."""
     stop = Stop()
-    before = {number: signal.signal(number, stop.wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop.request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:

@@ -1,7 +1,7 @@
-"""flask tail: the changes of a topic as they happen, a line each, over the same stream that browsers use.
+"""flask tail: the changes of a topic as they happen, one per line, over the same stream that browsers use.
 
-Invariant: every line is a change, once and in order: it resumes after the last id whenever the feed was away, and
-says ``reset`` where changes are missing. Lines go to stdout, everything about the connection to stderr.
+Invariant: every line is a change, once and in order: it resumes at its cursor after every interruption, and says
+``reset`` where changes are missing. Lines go to stdout, messages about the connection to stderr.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from app.feed.change import TOPICS
 
 _SILENCE_SECONDS = 60.0  # four heartbeats as they are set by default
 _COLOURS = {"INSERT": "green", "UPDATE": "yellow", "DELETE": "red", "TEST": "cyan"}
-# What says little to somebody who watches.
+# Columns that say little to a person who watches.
 _DULL = {"id", "session_id", "created_at", "updated_at"}
 
 
 class Refused(Exception):
-    """The feed will not serve this, however often one asks."""
+    """The feed refuses this request, and asking again would not help."""
 
 
 class Tail:
@@ -46,8 +46,8 @@ class Tail:
         """The messages of one connection, until it ends.
 
         Raises:
-            OSError, http.client.HTTPException: the feed is away.
-            Refused: it is there and says no; the message is its reason.
+            OSError, http.client.HTTPException: the feed is unavailable.
+            Refused: it answers with a refusal; the message is its reason.
         """
         kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
         connection = kind(self._url.netloc, timeout=_SILENCE_SECONDS)
@@ -90,7 +90,7 @@ def _reason(response: http.client.HTTPResponse) -> str:
 
 
 def line_of(change: dict[str, Any]) -> str:
-    """A change for people: when, id, what was done, and what there is to know of the row."""
+    """A change for people: its id, the action, and what is worth knowing about the row."""
     row, old = change["data"] or {}, change["old_data"] or {}
     if change["action"] == "UPDATE":
         told = [f"{name}={_short(old.get(name))}→{_short(row[name])}" for name in row if row[name] != old.get(name)]
@@ -115,19 +115,19 @@ def _show(message: dict[str, Any], *, as_json: bool) -> None:
     elif message["type"] == "error":
         click.echo(message["message"], err=True)
     elif message["type"] == "connection" and message["data"]["status"] == "reset":
-        click.echo("reset: changes are missing here; what follows is new.", err=True)
+        click.echo("reset: changes are missing before this line.", err=True)
 
 
 def _print(line: str) -> None:
     try:
         click.echo(line)
-    except BrokenPipeError:  # who read us has gone, as head does; not the feed
+    except BrokenPipeError:  # our reader has left, as head does; the feed has not
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
 
 def follow(tail: Tail, *, as_json: bool = False) -> None:
-    """Show changes until interrupted. A connection that ends is followed by another one."""
+    """Show changes until interrupted, over as many connections as it takes."""
     told = False
     while True:
         try:
@@ -136,7 +136,7 @@ def follow(tail: Tail, *, as_json: bool = False) -> None:
                 _show(message, as_json=as_json)
         except (OSError, http.client.HTTPException) as error:
             if not told:
-                click.echo(f"The feed is away ({error}); trying until it is back.", err=True)
+                click.echo(f"The feed is unavailable ({error}); trying until it is back.", err=True)
             told = True
         time.sleep(tail.retry_seconds * random.uniform(0.5, 1))
 
@@ -145,12 +145,12 @@ def follow(tail: Tail, *, as_json: bool = False) -> None:
 @click.argument("topic", type=click.Choice(TOPICS))
 @click.option("--session", type=click.UUID, help="Only changes of this session.")
 @click.option("--after", metavar="CURSOR", help="Start after this cursor instead of now.")
-@click.option("--url", help="The feed; by default the one that HOST and PORT name.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON document a line.")
+@click.option("--url", help="The feed; by default the one at HOST and PORT.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document per line.")
 def command(topic: str, session: object, after: str | None, url: str | None, as_json: bool) -> None:
     """Show the changes of TOPIC as they happen, until Ctrl-C."""
     reading = Tail(url or current_config().url, topic, str(session) if session else None, after)
-    # Nothing is being written, so the signals may interrupt the reading.
+    # Nothing is being written, so signals may interrupt the reading.
     # SIGINT, too: a shell that starts this in the background has it ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

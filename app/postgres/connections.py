@@ -1,8 +1,8 @@
 """Connections to PostgreSQL, under gevent and without.
 
-Invariant: a call to ``connect`` ends within its time, whatever the network does, and so does a greenlet's wait for an
-answer. libpq keeps the first promise itself in a plain process; under gevent it ignores ``connect_timeout`` and looks
-names up with the whole loop standing still, so there we do both. Knows nothing of pools, tables or the embedded server.
+Invariant: ``connect`` ends within its time limit whatever the network does, and so does a greenlet's wait for an
+answer. In a plain process libpq keeps the first promise; under gevent it ignores ``connect_timeout`` and blocks the
+loop while resolving names, so we do both here. Knows nothing of pools, tables or the embedded server.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import psycopg2
 from psycopg2 import extensions
 from psycopg2.extensions import connection as Connection
 
-# A peer that vanished without a word (a pulled cable, a firewall that forgot us) is noticed within about 15 seconds.
+# A peer that vanished silently (a pulled cable, a firewall that dropped its state) is noticed within about 15 seconds.
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
-# A firewall or a proxy between may go on acknowledging for a peer that is gone: then only the silence tells. This is
-# longer than any statement_timeout of ours.
+# A firewall or proxy in between may keep acknowledging for a peer that is gone: then only silence tells. This is longer
+# than any statement_timeout of ours.
 _ANSWER_SECONDS = 15.0
 
 
 def use_gevent() -> None:
-    """Let greenlets wait for the database one by one instead of all together; call once, in a patched process."""
+    """Make database calls block one greenlet instead of the whole process; call once, in a patched process."""
     extensions.set_wait_callback(_wait)
 
 
 class _Patient(Connection):
-    """A connection that a greenlet may wait for without limit."""
+    """A connection whose answers a greenlet may wait for without limit."""
 
 
 def connect(

@@ -40,10 +40,10 @@ select json_build_object(
         'open_alerts', (select count(*) from alert_logs where not is_resolved)))::text
 """)
 
-# Hours are those of the wall clock, so a day with a change of the clocks has 23 or 25 of them (and where clocks change
-# by half an hour, one that lasts half an hour); so many steps find each of them. Days and weeks are steps of the
-# calendar. Everything begins at a local midnight, for the count inside does; an empty bucket keeps the count of the
-# one before it on the same day. A week ends with what was inside on its last day, as far as the range goes.
+# Hours are those of the wall clock, so a day on which clocks change has 23 or 25 of them (and where clocks change by
+# half an hour, one that lasts half an hour); the steps find each of them. Days and weeks are steps of the calendar.
+# Everything begins at a local midnight, because the count inside does; an empty bucket keeps the count of the bucket
+# before it on the same day. A week ends with the count inside on its last day, as far as the range goes.
 _BUCKETS = """
 with spans as (
     select * from movement_spans(date_trunc(case :bucket when 'week' then 'week' else 'day' end,

@@ -1,8 +1,8 @@
 """The embedded PostgreSQL: one server below a data folder, shared by every process that needs it.
 
-Invariant: while a process holds the server (between ``start`` and ``stop``) it keeps a shared lock on ``users.lock``;
-who leaves last stops the server. The kernel drops the lock of a killed process, so kill -9 leaves nothing to repair:
-a server that lives on is adopted by the next start, a dead one is started again.
+Invariant: a process that holds the server (between ``start`` and ``stop``) keeps a shared lock on ``users.lock``; the
+last one to leave stops the server. The kernel drops the lock of a killed process, so kill -9 leaves nothing to repair:
+the next start adopts a server that survived and restarts one that did not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def running(config: Config) -> Iterator[str]:
-    """The URL of the database, whose server runs at least until the end of the block."""
+    """The URL of the database, whose server runs until the end of the block."""
     if config.database_url:
         yield config.database_url
         return
@@ -40,7 +40,7 @@ def running(config: Config) -> Iterator[str]:
 
 
 def database_url(config: Config) -> str:
-    """The URL of the database, be it given or embedded."""
+    """The URL of the database, given or embedded."""
     return config.database_url or Server(config.data_dir).url()
 
 
@@ -59,7 +59,7 @@ class Server:
         return self.cluster.url(role, database)
 
     def start(self) -> None:
-        """Hold the server: adopt the one that runs, else start one, else create one.
+        """Hold the server: adopt a running one, else start it, else create it.
 
         Raises:
             PostgresError: says what stands in the way.
@@ -77,7 +77,7 @@ class Server:
             raise
 
     def stop(self) -> None:
-        """Let go of the server; who leaves last stops it. May be called twice, and without a start."""
+        """Release the server; the last process to do so stops it. May be called twice, and without a start."""
         self._stopping.set()
         if self._watcher:
             self._watcher.join()
@@ -87,14 +87,14 @@ class Server:
             try:
                 fcntl.flock(self._share, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                log.info("Others still use the embedded PostgreSQL: it goes on.")
+                log.info("Other processes still use the embedded PostgreSQL: it keeps running.")
             else:
                 self.cluster.shut_down()
             os.close(self._share)
             self._share = None
 
     def watch(self) -> None:
-        """Start the server again whenever it dies, until ``stop``."""
+        """Restart the server whenever it dies, until ``stop``."""
         self._stopping.clear()
         self._watcher = threading.Thread(target=self._watch, name="postgres-watch", daemon=True)
         self._watcher.start()
@@ -105,17 +105,17 @@ class Server:
                 if not self.cluster.answers():
                     self._revive()
             except (PostgresError, OSError, LookupError, psycopg2.Error):
-                log.exception("The embedded PostgreSQL could not be looked at or started again; the next try follows.")
+                log.exception("The embedded PostgreSQL could not be checked or restarted; the next try follows.")
 
     def _revive(self) -> None:
-        log.error("The embedded PostgreSQL has died: starting it again.")
+        log.error("The embedded PostgreSQL has died: restarting it.")
         with self._alone():
             self.cluster.ensure_running()
-        log.warning("The embedded PostgreSQL runs again.")
+        log.warning("The embedded PostgreSQL is running again.")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One process at a time starts or stops the server."""
+        """Only one process at a time starts or stops the server."""
         lock = _locked(self.data_dir / "start.lock", fcntl.LOCK_EX)
         try:
             yield

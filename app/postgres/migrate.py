@@ -1,7 +1,7 @@
-"""Brings a database to the schema in ``sql/``.
+"""Migrations: bring a database to the schema in ``sql/``.
 
-Invariant: ``schema_migrations`` names, in order, exactly the files that the database has in full. One runner at a
-time, one transaction per file, and a file that has landed never changes: anything else is refused, not guessed at.
+Invariant: ``schema_migrations`` names, in order, exactly the files that were applied in full. There is one runner at a
+time and one transaction per file, and an applied file never changes: anything else is refused.
 """
 
 from __future__ import annotations
@@ -24,18 +24,16 @@ class MigrationError(RuntimeError):
 
 
 def migrate(url: str, folder: Path = FOLDER) -> list[str]:
-    """Apply the files that are missing, in order, and return their names.
+    """Apply the missing files in order and return their names.
 
     Raises:
-        MigrationError: the server is too old, or a file failed, was changed, went missing, or came in too late.
+        MigrationError: the server is too old, or a file failed, was changed, is missing, or was added too late.
         psycopg2.OperationalError: the database cannot be reached.
     """
     connection = connect(url, application_name="migrate", search_path="public", client_min_messages="warning")
     try:
         if connection.server_version < 140_000:
-            raise MigrationError(
-                f"PostgreSQL {connection.server_version // 10_000} is too old: 14 is the oldest that works."
-            )
+            raise MigrationError(f"PostgreSQL {connection.server_version // 10_000} is too old: use 14 or newer.")
         with connection.cursor() as cursor:
             cursor.execute("select pg_advisory_lock(%s)", (_LOCK,))
         return _apply(connection, {file.name: file.read_text("utf-8") for file in sorted(folder.glob("[0-9]*.sql"))})
@@ -77,7 +75,7 @@ def _applied(connection: Connection) -> dict[str, str]:
 def _apply_file(connection: Connection, name: str, text: str) -> None:
     try:
         with connection, connection.cursor() as cursor:
-            cursor.execute(text)  # no parameters: % and $$ stay as they are
+            cursor.execute(text)  # no parameters, so that % and $$ stay as they are
             cursor.execute("insert into schema_migrations (name, sha256) values (%s, %s)", (name, _digest(text)))
     except psycopg2.OperationalError:
         raise

@@ -1,8 +1,8 @@
-"""The tables as SQLAlchemy sees them: columns, defaults and bounds, once.
+"""The tables as SQLAlchemy sees them: columns, defaults and bounds; and the pool that reads them.
 
-Invariant: says the same as ``sql/`` (a test compares the two). The API's request and row schemas are derived from
-here, so a column is described in one place. It creates nothing: ``sql/`` does. Rows are not loaded through these
-classes either: PostgreSQL renders them, see ``app/rest/resource.py``.
+Invariant: they agree with ``sql/``; a test compares the two. The schemas of requests and rows are derived from them, so
+a column is described in one place. They create nothing: ``sql/`` does. They do not load rows either: PostgreSQL renders
+those, see ``app/rest/resource.py``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NEWEST = text("select coalesce(max(id), 0) from change_log")
 RANDOM_UUID = text("gen_random_uuid()")
 NOW = text("now()")
 
-# What a column takes beyond its type, as pydantic's Field understands it.
+# What a column accepts beyond its type, in the terms of pydantic's Field.
 Key = Annotated[UUID, mapped_column(Uuid, primary_key=True, server_default=RANDOM_UUID)]
 String = Annotated[str, mapped_column(Text)]
 Number = Annotated[float, mapped_column(Double)]
@@ -56,12 +56,12 @@ _ID = "00000000-0000-4000-8000-000000000001"
 
 
 def _example(**fields: object) -> dict[str, Any]:
-    """A row as a client would send it, for the OpenAPI document."""
+    """A row as a client would send it, as an example in the OpenAPI document."""
     return {"info": {"example": fields}}
 
 
 class Table(DeclarativeBase):
-    """What all tables share: nothing but the metadata."""
+    """The base of all tables."""
 
 
 db = SQLAlchemy(model_class=Table)
@@ -139,7 +139,7 @@ class Metric(Model):
 
 
 class Threshold(Model):
-    """When to raise an alert; without a session it holds for every one."""
+    """When to raise an alert; without a session it applies to each one."""
 
     __tablename__ = "alert_thresholds"
     __table_args__ = _example(threshold_name="Crowd", alert_type="people_count", threshold_value=20)
@@ -175,11 +175,11 @@ class Alert(Model):
 
 
 def register(app: Flask, database_url: str) -> None:
-    """Give the app its pool: one per worker process, opened on first use. No I/O."""
+    """Give the app its connection pool, one per process, opened on first use. No I/O."""
 
     def open_connection() -> PsycopgConnection:
-        # Times leave as UTC whatever the server's zone. A query whose greenlet has gone would run for ever without
-        # the limits; a lock is waited for less long, so that its holder can be told from a slow query.
+        # Times leave as UTC whatever the server's zone. Without the limits, a query whose greenlet is gone would run
+        # forever. The limit for locks is shorter, so that a lock's holder can be told from a slow query.
         connection = connect(
             database_url,
             application_name="people-feed rest",

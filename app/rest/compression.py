@@ -1,6 +1,6 @@
-"""Compression: large answers go out as gzip to clients that take it.
+"""Compression: large responses are sent as gzip to clients that accept it.
 
-Streams and exports are never compressed: they are not whole when they begin, and a stream must arrive at once.
+Streams and exports are never compressed: they are incomplete when they begin, and a stream must arrive at once.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import gzip
 
 from flask import Flask, Response, request
 
-_LEAST_BYTES = 4096  # below, the saving is not worth a packet
-_LEVEL = 1  # the loop waits meanwhile: 600 kB take about 5 ms
+_LEAST_BYTES = 4096  # below this, compression saves no packet
+_LEVEL = 1  # the loop waits for it: 600 kB take about 5 ms
 
 
 def register_compression(app: Flask) -> None:
-    """Compress the JSON answers of the app where that is worth it."""
+    """Compress the JSON responses of the app if they are large enough."""
     app.after_request(_compress)
 
 
@@ -29,5 +29,5 @@ def _compress(response: Response) -> Response:
     response.headers["Content-Encoding"] = "gzip"
     tag, _ = response.get_etag()
     if tag:
-        response.set_etag(tag, weak=True)  # the same rows, in other bytes
+        response.set_etag(tag, weak=True)  # the same rows in different bytes
     return response

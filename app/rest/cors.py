@@ -1,7 +1,7 @@
-"""Cross-origin requests: off unless CORS_ORIGINS names who may ask.
+"""Cross-origin requests: off unless CORS_ORIGINS names the origins that may make them.
 
 Invariant: an origin that is not named gets no CORS header at all. Credentials are never allowed, so ``*`` is safe to
-name. ``Last-Event-ID`` is let through both ways: clients that are not EventSource resume with it and read it.
+name. ``Last-Event-ID`` is allowed in both directions: clients other than EventSource send and read it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Export: all matching rows as NDJSON or CSV, however many they are.
 
-Invariant: memory does not grow with the rows, and no connection is held while the client reads: rows are read in
-pages of the list's own order. So an export is not one snapshot; rows that come in meanwhile may be in it or not, and
-every other is in it once. An export that fails midway breaks the connection, so that it cannot pass for a whole one.
+Invariant: memory does not grow with the rows, and no connection is held while the client reads: rows are read in pages
+in the order of the list. So an export is not one snapshot: rows that arrive during it may be in it or not, all others
+are in it once. An export that fails midway breaks the connection, so that it cannot pass for a complete one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PAGE_ROWS = 1000
 class ExportQuery(Strict):
     """The query parameters that every export has; ``export_query`` adds the filters of a resource."""
 
-    format: Literal["ndjson", "csv"] = Field(default="ndjson", description="Lines of JSON, or CSV with a head.")
+    format: Literal["ndjson", "csv"] = Field(default="ndjson", description="Lines of JSON, or CSV with a header.")
 
 
 def export_query(resource: Resource) -> type[ExportQuery]:
@@ -61,7 +61,7 @@ def _csv(engine: Engine, resource: Resource, conditions: list[ColumnElement[bool
 
 
 def _as_in_json(column: ColumnElement[Any]) -> ColumnElement[str]:
-    """The text of a value, with times as JSON has them, and nothing that a spreadsheet would take for a formula."""
+    """A value as text, with times as in JSON, and nothing that a spreadsheet would take for a formula."""
     if isinstance(column.type, DateTime):
         return func.to_json(column).op("#>>")("{}")
     if isinstance(column.type, Text):

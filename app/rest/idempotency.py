@@ -1,8 +1,8 @@
-"""Repeats: a request that is sent again is not carried out again.
+"""Idempotency: a request that is repeated is not carried out again.
 
-Invariant: the same Idempotency-Key always names the same rows, because their ids are derived from it. So nothing has
-to be stored, nothing expires, it holds over all workers and restarts, and the primary key decides between two that
-come at once.
+Invariant: the same Idempotency-Key always names the same rows, because their ids are derived from it. So nothing is
+stored and nothing expires, it works across workers and restarts, and the primary key decides between two requests that
+arrive at once.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from flask import request
 
 from app.rest.problems import FieldError, ProblemError
 
-# Ours alone; another one would make every old key a new one.
+# Ours alone; changing it would turn every old key into a new one.
 _NAMESPACE = UUID("3b6a6f0e-55a2-4f0d-8d0c-6b1f5c1d3a77")
 _MAX_KEY = 255
 
 
 def row_id_of_key(resource: str, number: int = 0) -> UUID | None:
-    """The id of the row with this number in a request that carries an Idempotency-Key, else None."""
+    """The id of the row with this number in a request with an Idempotency-Key, else None."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None

@@ -1,7 +1,7 @@
 """Ingest: one row, a JSON array or NDJSON in one request and one transaction, at the speed of cameras.
 
-Invariant: all rows of a request are written or none, a row whose id is there already is not written again, and the
-streams of this worker go on meanwhile: rows are checked and sent in slices, and between two slices the loop runs.
+Invariant: all rows of a request are written or none, a row whose id exists is not written again, and the worker's
+streams continue: rows are checked and sent in slices, and other greenlets run between two slices.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from app.rest.schema import new_schema
 from app.rest.validation import reads, refuse_encoding, refused
 
 MAX_ROWS = 10_000
-MAX_ERRORS = 100  # in one answer; who reads so many has seen what is wrong
-SLICE_ROWS = 100  # checked or sent in about 2 ms, for which the streams of this worker wait
+MAX_ERRORS = 100  # in one response; more would say nothing new
+SLICE_ROWS = 100  # checked or sent in about 2 ms, during which the worker's streams wait
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 DEFAULT = AsIs("default")
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 def add_ingest(api: Endpoints, resource: Resource) -> None:
-    """Let POST take many rows as well; a single one is answered as everywhere."""
+    """Let POST accept many rows as well; a single row is answered as for any resource."""
 
     @reads()
     def ingest() -> Response:
@@ -62,7 +62,7 @@ def add_ingest(api: Endpoints, resource: Resource) -> None:
 
 
 def _create_rows(resource: Resource, rows: list[BaseModel]) -> Response:
-    """Write the rows in one transaction; those whose ids are there already count as repeated."""
+    """Write the rows in one transaction; rows whose ids exist count as repeated."""
     with db.engine.begin() as connection:
         connection.execute(text("set local statement_timeout = '30s'"))  # COMMIT writes the log for all of them
         _refuse_unknown_parents(connection, resource, rows)
@@ -93,7 +93,7 @@ def _insert(connection: Connection, resource: Resource, rows: list[BaseModel]) -
 def _taken(
     cursor: cursor_type, resource: Resource, columns: list[str], rows: list[list[Any]], start: int
 ) -> list[FieldError]:
-    """The rows whose id belongs to one that says something else; without this, they would be lost unnoticed."""
+    """The rows whose id belongs to a row that differs; without this check they would be lost unnoticed."""
     ids = [values[0] for values in rows if values[0] is not DEFAULT]
     cursor.execute(f"select {', '.join(columns)} from {resource.table.name} where id = any(cast(%s as uuid[]))", [ids])
     there = {str(row[0]): [_plain(value) for value in row] for row in cursor}
@@ -135,7 +135,7 @@ def _refuse_unknown_parents(connection: Connection, resource: Resource, rows: li
 
 
 def _sent() -> bytes:
-    """The body without a byte order mark, which files of Windows begin with."""
+    """The body without the byte order mark that files from Windows may begin with."""
     return request.get_data().removeprefix(BOM_UTF8)
 
 
@@ -159,7 +159,7 @@ def _single(sent: object, new: type[BaseModel]) -> BaseModel:
 
 
 def _checked(sent: Sequence[T], check: Callable[[T], BaseModel]) -> list[BaseModel]:
-    """Every row as its schema has it, or a problem that names row and field of what is wrong."""
+    """The validated rows, or a problem that names row and field of each error."""
     if len(sent) > MAX_ROWS:
         message = f"may hold {MAX_ROWS} rows, and this one has {len(sent)}"
         raise refused(422, [FieldError(field="body", message=message)])
@@ -200,5 +200,5 @@ def _answers(resource: Resource) -> Responses:
     count = {"type": "integer", "minimum": 0}
     written = {"type": "object", "properties": {"inserted": count, "repeated": count}}
     content = {"application/json": {"schema": {"anyOf": [row, written]}}}
-    answers: Responses = {201: {"content": content}, 200: {"content": content, "description": "Was here already"}}
+    answers: Responses = {201: {"content": content}, 200: {"content": content, "description": "It existed already"}}
     return {**answers, **{status: problem_response() for status in (409, 413, 415, 422)}}

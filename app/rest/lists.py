@@ -1,7 +1,7 @@
 """Lists: one page of a resource, filtered, ordered, with the cursor at which it was read.
 
-Invariant: rows, count and cursor are of one snapshot, so a stream opened at the cursor misses nothing and repeats
-nothing. Rows come as text and are joined here, never encoded again.
+Invariant: rows, count and cursor come from one snapshot, so a stream opened at the cursor misses nothing and repeats
+nothing. Rows arrive as text and are joined here, never encoded again.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class ListQuery(Strict):
     """The query parameters that every list has; ``list_query`` adds those of a resource."""
 
     limit: int = Field(default=100, ge=1, le=1000, description="Rows in a page.")
-    after: OptionalString = Field(default_factory=absent, description="The page behind this token.")
-    before: OptionalString = Field(default_factory=absent, description="The page ahead of this token.")
+    after: OptionalString = Field(default_factory=absent, description="The page after this paging token.")
+    before: OptionalString = Field(default_factory=absent, description="The page before this paging token.")
     order: str = Field(default="")
     count: bool = Field(default=False, description="Count all matching rows into `total`.")
     fields: OptionalString = Field(default_factory=absent)
@@ -60,13 +60,13 @@ def filter_fields(resource: Resource) -> dict[str, FieldType]:
     for parameter, column in resource.filters.items():
         fields[parameter] = (type_of(resource.table.c[column]), Field(default_factory=absent))
     if resource.search:
-        within = f"Text within {' or '.join(resource.search)}, in any case."
+        within = f"Text in {' or '.join(resource.search)}, ignoring case."
         fields["search"] = (String, Field(default_factory=absent, description=within))
     return fields
 
 
 def filters(resource: Resource, query: Strict) -> list[ColumnElement[bool]]:
-    """The conditions that ``filter_fields`` asked for."""
+    """The conditions for the parameters of ``filter_fields``."""
     columns = resource.table.c
     wanted = {column: getattr(query, parameter) for parameter, column in resource.filters.items()}
     conditions = [columns[name] == value for name, value in wanted.items() if value is not None]

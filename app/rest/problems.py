@@ -1,8 +1,8 @@
 """Problems: the one place that turns exceptions into application/problem+json (RFC 9457).
 
-Invariant: whatever a view raises, the client gets a problem document with a true status: what the client can mend is
-4xx and names every wrong field, a database that is away or busy is 503 with Retry-After, the rest is 500 and logged.
-Views raise; they never build error answers.
+Invariant: whatever a view raises, the client gets a problem document with a truthful status: what the client can fix is
+4xx and names every wrong field, an unavailable or busy database is 503 with Retry-After, anything else is 500 and
+logged. Views raise; they never build error responses.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from werkzeug.routing import RequestRedirect
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 2
-# SQLSTATEs (or their classes) that pass by themselves: no connection, no resources, shutdown or cancelled by a
-# timeout, deadlock or serialization failure, lock timeout, read-only standby.
+# SQLSTATEs (or their classes) that are temporary: no connection, no resources, shutdown or cancelled by a timeout,
+# deadlock or serialization failure, lock timeout, read-only standby.
 _PASSING = ("08", "53", "57", "40", "55P03", "25006")
 _MESSAGES = {
     "23503": "does not exist",  # foreign key
@@ -59,7 +59,7 @@ class Problem(BaseModel):
 
 
 class ProblemError(Exception):
-    """Raised by views: the request cannot be served, for a reason that the client is told."""
+    """Raised by views: the request cannot be served, and the client is told why."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     members: Mapping[str, Any] | None = None,
 ) -> Response:
-    """A problem document as a response; ``members`` are further members of the document."""
+    """A problem document as a response; ``members`` are additional members of the document."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -107,7 +107,7 @@ def problem(
 
 
 def field_errors(error: ValidationError, row: int | None = None) -> list[FieldError]:
-    """What pydantic says of each wrong field; what is wrong with the body as a whole goes by that name."""
+    """What pydantic says about each wrong field; errors of the body as a whole are named ``body``."""
     return [
         FieldError(field=".".join(map(str, item["loc"])) or "body", message=_sentence(item["msg"]), row=row)
         for item in error.errors(include_url=False, include_context=False, include_input=False)
@@ -144,10 +144,10 @@ def _on_database(error: exc.SQLAlchemyError | psycopg2.Error) -> Response:
     original = error.orig if isinstance(error, exc.DBAPIError) else error
     code = getattr(original, "pgcode", None) or ""
     if _passes(error, original, code):
-        log.warning("database away or busy: %s", str(original).strip())
+        log.warning("database unavailable or busy: %s", str(original).strip())
         return problem(
             503,
-            "The database is away or busy; please try again shortly.",
+            "The database is unavailable or busy; please try again shortly.",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
     if code.startswith("23"):
@@ -161,7 +161,7 @@ def _on_database(error: exc.SQLAlchemyError | psycopg2.Error) -> Response:
 def _passes(error: Exception, original: object, code: str) -> bool:
     if code:
         return code.startswith(_PASSING)
-    if isinstance(error, exc.TimeoutError):  # no connection of the pool came free in time
+    if isinstance(error, exc.TimeoutError):  # no connection of the pool became free in time
         return True
     return isinstance(original, psycopg2.OperationalError | psycopg2.InterfaceError) or bool(
         getattr(error, "connection_invalidated", False)
@@ -180,7 +180,7 @@ def _on_constraint(original: object, code: str) -> Response:
 
 
 def constraint_field(table: str | None, constraint: str | None) -> str | None:
-    """The column that a constraint is about: the names in sql/ say it, as in people_movements_session_id_fkey."""
+    """The column of a constraint, from its name in sql/, such as people_movements_session_id_fkey."""
     if not table or not constraint:
         return None
     if constraint == f"{table}_pkey":
@@ -191,4 +191,4 @@ def constraint_field(table: str | None, constraint: str | None) -> str | None:
 
 def _on_anything(error: Exception) -> Response:
     log.error("a request failed", exc_info=error)
-    return problem(500, "Something went wrong on our side; it has been logged.")
+    return problem(500, "Something went wrong on the server; it has been logged.")

@@ -1,7 +1,8 @@
 """Rows: create, read, change and delete one of them.
 
-Invariant: each is one transaction that is over before the answer goes out. If-Match is compared with the row locked,
-so of two that change the same version one gets 412. Tags are of the row's text, and thus of every column.
+Invariant: each is one transaction that ends before the response is sent. If-Match is compared while the row is locked,
+so of two clients that change the same version one gets 412. Tags are derived from the row's text, and so from every
+column.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Found = TypeVar("Found")
 
 
 def create_row(resource: Resource, body: BaseModel) -> Response:
-    """Insert the row; what the body leaves out gets the table's default. A repeated request gets the row it made."""
+    """Insert the row; omitted fields get the table's defaults. A repeated request gets the row that it created."""
     values = given(resource, body)
     key_id = row_id_of_key(resource.name)
     if key_id:
@@ -44,7 +45,7 @@ def create_row(resource: Resource, body: BaseModel) -> Response:
 
 
 def _repeated(connection: Connection, resource: Resource, values: dict[str, Any]) -> str:
-    """The row that is there under this id, if it says what the body says."""
+    """The row that has this id already, if it agrees with the body."""
     columns = resource.table.c
     same = [columns[name].is_not_distinct_from(value) for name, value in values.items()]
     row = connection.execute(select(resource.row()).where(*same)).scalar()
@@ -66,7 +67,7 @@ def read_row(resource: Resource, row_id: UUID) -> str:
 
 
 def change_row(resource: Resource, row_id: UUID, body: BaseModel, values: dict[str, Any]) -> Response:
-    """Update the row and return it; the id in a body, if any, must be that of the path."""
+    """Update the row and return it; an id in the body must be that of the path."""
     if getattr(body, "id", None) not in (None, row_id):
         raise refused(409, [FieldError(field="id", message="is not the id in the path")])
     values = {name: value for name, value in values.items() if name != "id"}
@@ -78,7 +79,7 @@ def change_row(resource: Resource, row_id: UUID, body: BaseModel, values: dict[s
 
 
 def delete_row(resource: Resource, row_id: UUID) -> Response:
-    """Delete the row; children go with their session."""
+    """Delete the row; a session takes its rows with it."""
     table = resource.table
     with db.engine.begin() as connection:
         _match(connection, resource, row_id)
@@ -88,10 +89,10 @@ def delete_row(resource: Resource, row_id: UUID) -> Response:
 
 
 def _match(connection: Connection, resource: Resource, row_id: UUID, *, always: bool = False) -> str | None:
-    """Lock and read the row if the client wants it to be of a certain version.
+    """Lock and read the row if the client requires a certain version.
 
     Raises:
-        ProblemError: 412, it is of another one.
+        ProblemError: 412, the row has another version.
     """
     wanted = request.if_match
     if not (wanted or always):
@@ -99,20 +100,20 @@ def _match(connection: Connection, resource: Resource, row_id: UUID, *, always: 
     row = connection.execute(
         select(resource.row()).where(resource.table.c.id == row_id).with_for_update(of=resource.table)
     ).scalar()
-    # Deliberate: a weak tag will do. Compression, ours or a proxy's, makes tags weak, and equal ones mean equal rows.
+    # Deliberate: a weak tag is enough. Compression, ours or a proxy's, makes tags weak, and equal tags mean equal rows.
     if wanted and not wanted.contains_weak(generate_etag(_existing(resource, row_id, row).encode())):
         raise ProblemError(412, f"The {resource.noun} has changed since you read it; read it again.")
     return row
 
 
 def given(resource: Resource, body: BaseModel) -> dict[str, Any]:
-    """The values that the body holds, but for columns that keep themselves."""
+    """The values in the body, without columns that the database sets."""
     columns = resource.table.c
     return {name: getattr(body, name) for name in body.model_fields_set if not columns[name].info.get("read_only")}
 
 
 def replacement(resource: Resource, body: BaseModel) -> dict[str, Any]:
-    """Every column anew: what the body leaves out goes back to its default, but a time given by the database stays."""
+    """Values for every column: omitted ones return to their default, but a time set by the database stays."""
     values = given(resource, body)
     for column in resource.table.columns:
         default = str(getattr(column.server_default, "arg", ""))
@@ -122,14 +123,14 @@ def replacement(resource: Resource, body: BaseModel) -> dict[str, Any]:
 
 
 def row_response(row: str, status: int = 200) -> Response:
-    """JSON text as a response with a tag, which caches ask about before they use it again."""
+    """JSON text as a response with a tag, which caches revalidate before reuse."""
     response = Response(row, status, {"Cache-Control": "no-cache"}, mimetype="application/json")
     response.add_etag()
     return response
 
 
 def conditional(response: Response) -> Response:
-    """304 where the client has this very answer already."""
+    """304 if the client has this response already."""
     response.make_conditional(request)
     return response
 

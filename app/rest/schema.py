@@ -1,7 +1,8 @@
 """Schemas: pydantic models of requests and rows, derived from the tables in ``app/postgres/tables.py``.
 
-Invariant: what a schema accepts, the table accepts, except for what only the database can know (does the session
-exist, is the id taken). Bodies are strict: JSON false is not an integer, and a date is ISO 8601 with an offset.
+Invariant: the table accepts what a schema accepts, except for what only the database can know (whether the session
+exists, whether the id is taken). Bodies are strict: JSON false is not an integer, and a time is ISO 8601 with an
+offset.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Described(BaseModel):
 
 
 class Strict(BaseModel):
-    """What is not in the schema is refused by name."""
+    """A schema that refuses unknown fields by name."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
@@ -50,7 +51,7 @@ def _text(value: object) -> object:
 
 
 def _iso(value: object) -> object:
-    # Deliberate: pydantic would also take 1700000000 and "1700000000" for a time.
+    # Deliberate: pydantic would also accept 1700000000 and "1700000000" as a time.
     if not isinstance(value, str) or value[4:5] != "-":
         raise ValueError("should be an ISO 8601 time such as 2026-01-31T12:00:00Z")
     return value
@@ -64,7 +65,7 @@ def _utc(value: datetime) -> datetime:
 
 
 def _unescaped(value: object) -> object:
-    """A plus that the client did not escape arrives as a space; nothing else can be meant by it."""
+    """A plus sign that the client did not escape arrives as a space, which can mean nothing else."""
     return value[:-6] + "+" + value[-5:] if isinstance(value, str) and value[-6:-5] == " " else value
 
 
@@ -73,11 +74,11 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Id = Annotated[UUID, StrictFlag(False), BeforeValidator(_text)]  # strict would not take text once JSON is parsed
-FieldType = Any  # what pydantic takes for a type: a class, a Literal, an Annotated, a union
+Id = Annotated[UUID, StrictFlag(False), BeforeValidator(_text)]  # strict would refuse text once JSON is parsed
+FieldType = Any  # what pydantic accepts as a type: a class, a Literal, an Annotated, a union
 Time = Annotated[AwareDatetime, StrictFlag(False), BeforeValidator(_iso), AfterValidator(_utc)]
 QueryTime = Annotated[Time, BeforeValidator(_unescaped)]
-# Query parameters may be left out, but there is no way to say null in a query.
+# Query parameters may be omitted, but a query cannot say null.
 OptionalId = Annotated[Id | None, WithJsonSchema({"type": "string", "format": "uuid"})]
 OptionalBoolean = Annotated[bool | None, WithJsonSchema({"type": "boolean"})]
 OptionalTime = Annotated[QueryTime | None, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -86,7 +87,7 @@ String = Annotated[str, Field(pattern=NO_NUL)]
 
 
 def absent() -> None:
-    """The default of a field that may be left out, where its schema should not show a default."""
+    """The default of an optional field whose schema should not show a default."""
 
 
 def type_of(column: Column[Any]) -> FieldType:
@@ -114,18 +115,18 @@ def type_of(column: Column[Any]) -> FieldType:
 
 @cache
 def new_schema(name: str, table: Table) -> type[BaseModel]:
-    """A row as a client sends it: what the table has a default for may be left out."""
+    """A row as a client sends it; columns with a default may be omitted."""
     return _schema(f"New{name}", table, _may_be_left_out, {"example": table.info["example"]})
 
 
 def patch_schema(name: str, table: Table) -> type[BaseModel]:
-    """A merge patch (RFC 7396): what is left out stays, null empties."""
+    """A merge patch (RFC 7396): omitted fields stay, null clears."""
     return _schema(f"{name}Patch", table, lambda column: True, {})
 
 
 @cache
 def row_schema(name: str, table: Table) -> type[BaseModel]:
-    """A row as PostgreSQL renders it; only described here, never built."""
+    """A row as PostgreSQL renders it; described here, never built."""
     fields: dict[str, Any] = {column.name: (_nullable(column, _row_type(column)), ...) for column in table.columns}
     return create_model(name, __base__=Described, __doc__=f"A row of {table.name}.", **fields)
 
@@ -153,11 +154,11 @@ def _schema(name: str, table: Table, optional: Callable[[Column[Any]], bool], ex
     for column in table.columns:
         kind = _nullable(column, type_of(column))
         if column.info.get("read_only"):
-            note = "Keeps itself; a value that is sent is ignored."
+            note = "Set by the database; a value that is sent is ignored."
             fields[column.name] = (kind, Field(default_factory=absent, description=note))
         else:
             fields[column.name] = (kind, Field(default_factory=absent)) if optional(column) else (kind, ...)
-    note = f"A row of {table.name} to be written."
+    note = f"A row of {table.name} to write."
     return create_model(name, __base__=Strict, __doc__=note, __cls_kwargs__={"json_schema_extra": extra}, **fields)
 
 

@@ -1,8 +1,8 @@
-"""Requests: path, query and body checked against their schemas before a view runs.
+"""Validation: path, query and body are checked against their schemas before a view runs.
 
-Invariant: a view sees valid values or is not called, and the problem names every wrong field of path, query and body
-together. Path and query are read as strings (``limit=10`` is a number), bodies as strict JSON. flask-openapi3 reads
-the same schemas for the OpenAPI document; its own checking is switched off, for it can do neither of the two.
+Invariant: a view gets valid values or is not called, and the problem names every wrong field of path, query and body
+together. Path and query are parsed from strings (``limit=10`` is a number), bodies as strict JSON. flask-openapi3 reads
+the same schemas for the OpenAPI document; its own validation can do neither of the two, and is not used.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ PATCH_TYPES = ("application/json", "application/merge-patch+json")
 
 
 class RowIdConverter(BaseConverter):
-    """``<row:id>``: takes what is in the place of an id, but for the words that name something else there.
+    """``<row:id>``: matches what stands for an id, except for the words that name something else there.
 
-    Otherwise PUT /api/alerts/export would be about an alert of that name, and not 405.
+    Otherwise PUT /api/alerts/export would be about an alert of that name instead of 405.
     """
 
     regex = "(?!(?:export|resolve)$)[^/]+"
@@ -93,7 +93,7 @@ def _arguments(
 
 
 def json_body() -> bytes:
-    """The body, if it says that it is JSON; reading it raises 413 where it is too large."""
+    """The body, if its type is JSON; reading it raises 413 if it is too large."""
     wanted = PATCH_TYPES if request.method == "PATCH" else JSON_TYPES
     refuse_encoding()
     if request.mimetype not in wanted:
@@ -106,7 +106,7 @@ def json_body() -> bytes:
 
 
 def refuse_encoding() -> None:
-    """Compressed bodies are not read: their true size would be known too late."""
+    """Compressed bodies are refused: their true size would be known too late."""
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise ProblemError(415, "The body must come without Content-Encoding.", headers={"Accept-Encoding": "identity"})
 

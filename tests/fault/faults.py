@@ -189,7 +189,7 @@ class Faults:
             until(self._is_clock_right, 60, "the clock to be right again")
 
     def notify_garbage(self) -> None:
-        """A stranger on our channels."""
+        """Another program on our channels."""
         stranger = '{"id":1,"table":"t","action":"INSERT","data":{}}'
         for payload in ("", "{}", "null", '{"id":"x","data":1}', stranger, "ä" * 3000):
             self._database.execute("select pg_notify('movement_changes', %s)", (payload,))

@@ -1,4 +1,4 @@
-"""What docs/how-to/write-from-a-camera.md tells people to copy: the camera counts, and its retries count nobody twice."""
+"""What the how-to for producers tells people to copy: the camera counts, and its retries count nobody twice."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def test_the_doctor_names_what_is_broken_and_what_to_do(sql, database_url):
     assert seen.returncode == 1
     assert "Missing or switched off: movement_change_trigger" in seen.stdout
     assert "does not answer at http://127.0.0.1:1" in seen.stdout
-    assert "Start it: ./run" in seen.stdout
+    assert "Start it with ./run" in seen.stdout
 
 
 def test_the_doctor_looks_at_the_rest_while_the_database_is_away():
@@ -142,4 +142,4 @@ def test_stats_count(sql, session, database_url):
 
 def test_stats_refuses_an_unknown_time_zone(database_url):
     seen = run("stats", "--tz", "Mars", DATABASE_URL=database_url)
-    assert (seen.returncode, seen.stderr) == (1, "Error: --tz Mars is no time zone; one is Europe/Berlin.\n")
+    assert (seen.returncode, seen.stderr) == (1, "Error: --tz Mars is not a time zone; use one such as Europe/Berlin.\n")

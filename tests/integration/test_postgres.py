@@ -128,7 +128,7 @@ def _owner(path):
     return path.stat().st_uid, path.stat().st_gid
 
 
-def test_half_a_cluster_left_by_a_killed_initdb_is_made_anew(server):
+def test_half_a_cluster_left_by_a_killed_initdb_is_replaced(server):
     server.start()
     server.stop()
     data = server.data_dir / "postgres/data"

@@ -347,7 +347,7 @@ def test_a_database_that_is_away_is_503_and_health_still_answers():
         assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
         assert wrong_fields(response) == []
     assert client.get("/api/health").json == {"status": "ok"}
-    assert client.get("/api/ready").json["database"] == "away"
+    assert client.get("/api/ready").json["database"] == "unavailable"
 
 
 def test_a_connection_that_the_database_dropped_is_replaced_unseen(client, session, admin_url):

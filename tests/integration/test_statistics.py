@@ -97,7 +97,7 @@ def test_counts_follow_updates_deletes_and_truncate(client, session_id, writer, 
     assert counted(writer) == plain(writer)
 
 
-def test_counts_are_made_anew_where_the_log_was_pruned_too_early(session_id, writer, fold):
+def test_counts_are_recomputed_if_the_log_was_pruned_too_early(session_id, writer, fold):
     move(writer, session_id, ("08:00", "in", 3), ("08:01", "out", 2))
     writer.execute("delete from change_log where id < (select max(id) from change_log)")
     fold()

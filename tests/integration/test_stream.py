@@ -322,7 +322,7 @@ def test_http_1_0_gets_the_stream_without_chunks(server, sql):
         assert json.loads(lines[2].removeprefix(b"data: "))["type"] == "data"
 
 
-def test_a_restored_database_begins_its_log_anew_beyond_all_old_cursors(gunicorn, sql):
+def test_a_restored_database_restarts_its_log_beyond_all_old_cursors(gunicorn, sql):
     new_movements(sql, new_session(sql), 5)
     [*_, old] = log_ids(sql)
     sql.execute("update change_log_home set database_identity = 'where the backup was made'")
@@ -335,7 +335,7 @@ def test_a_restored_database_begins_its_log_anew_beyond_all_old_cursors(gunicorn
     assert server.log.count("restarts") == 1
 
 
-def test_streams_that_are_open_while_the_log_begins_anew_hear_reset(gunicorn, sql, database_url):
+def test_streams_that_are_open_while_the_log_restarts_hear_reset(gunicorn, sql, database_url):
     first = gunicorn()
     wait_until_ready(first)
     with open_stream(first.url, "/api/sse/movements") as stream:

@@ -24,7 +24,7 @@ def test_a_payload_without_a_row_is_a_reference():
 @pytest.mark.parametrize(
     "text", ["", "hello", "[]", "{}", "7", '{"id":"x"}', '{"id":1,"data":{}}', payload(1, table="secrets"), "null"]
 )
-def test_what_a_stranger_notifies_is_refused(text):
+def test_a_foreign_notification_is_refused(text):
     with pytest.raises(ValueError, match="not the payload of a change"):
         Change.from_payload(text)
 

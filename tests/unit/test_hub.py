@@ -1,4 +1,4 @@
-"""The hub: who gets what, once, in order, and what a slow one costs."""
+"""The hub: every client gets what concerns it, once and in order, and a slow one costs the others nothing."""
 
 import gevent
 import gevent.socket
@@ -56,7 +56,7 @@ def test_a_row_that_moved_reaches_both_sessions_once():
     assert [queued(each) for each in subscriptions] == [[1], [1], []]
 
 
-def test_who_is_not_live_gets_nothing_and_finds_it_in_the_ring():
+def test_a_client_that_is_not_live_gets_nothing_and_finds_it_in_the_ring():
     hub = new_hub()
     late = Subscription(SESSIONS)
     hub.add(late)
@@ -126,7 +126,7 @@ def test_nothing_stays_behind_when_all_have_left():
     assert not hub._streams_of_address
 
 
-def test_a_log_that_begins_anew_voids_what_was_queued():
+def test_a_log_that_restarts_voids_what_was_queued():
     hub = new_hub()
     subscription = join(hub)
     hub.publish([change(1)])

@@ -43,7 +43,7 @@ def test_lines_in_any_order_are_read_in_the_order_of_time(tmp_path):
         ("9,07/24/05,00:30:00,-1", "count '-1' is not a whole number from 0 to 100000"),
         ("9,07/24/05,00:30:00,1.5", "count '1.5' is not a whole number from 0 to 100000"),
         ("9,07/24/05,00:30:00,100001", "count '100001' is not a whole number from 0 to 100000"),
-        ("9,07/24/05,00:00:00,1", "the count of people going in at 07/24/05 00:00:00 was given before"),
+        ("9,07/24/05,00:00:00,1", "the count of people going in at 07/24/05 00:00:00 appears twice"),
     ],
 )
 def test_a_malformed_line_is_named_with_what_is_wrong(tmp_path, line, complaint):

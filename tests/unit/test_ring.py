@@ -112,7 +112,7 @@ def test_a_change_larger_than_the_ring_leaves_it_empty_and_at_its_cursor():
     assert (len(ring), ring.bytes, ring.floor, ring.cursor) == (0, 0, 5, 5)
 
 
-def test_starting_anew_forgets_everything():
+def test_restarting_forgets_everything():
     ring = Ring(1_000_000)
     ring.start_at(0)
     ring.append([change(1)])

@@ -1,4 +1,4 @@
-/** Router: the address as state. Links that we own change it without a load; back and forward work; queries are state, too. */
+/** Router: the address as state. Our own links change it without a load; back and forward work; queries are state, too. */
 import { useSyncExternalStore, type MouseEvent } from 'react';
 
 const listeners = new Set<() => void>();

@@ -91,14 +91,14 @@ function show(world: World, feed: Feed, random: () => number, pick: <T>(items: r
       expect({ loading, error }).toEqual({ loading: false, error: null });
       const expected = world.expected(topic, sessionId, limit, matches);
       const shown = (value?.rows ?? []).map((row) => JSON.stringify(row));
-      // A bounded list that lost rows to deletion is not filled up from below: it is a prefix of the truth.
+      // A bounded list that lost rows to deletion is not refilled: it is a prefix of the table.
       if (value?.floor == null) expect(shown).toEqual(expected);
       else expect(shown).toEqual(expected.slice(0, shown.length));
     },
   };
 }
 
-/** A count bears no repetition: what a list would forgive, it shows. */
+/** A count: unlike a list, it shows every change that is lost or repeated. */
 function showCount(world: World, feed: Feed, topic: Topic): Shown {
   let last = 0;
   const apply = (count: number, changes: readonly Change[]) =>

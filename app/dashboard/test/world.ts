@@ -228,7 +228,7 @@ export class World {
     };
   }
 
-  /** The tab is gone at once: no farewell, but the browser frees what it held. */
+  /** The tab is gone without saying so; the browser frees what it held. */
   bury(tab: TabEnvironment): void {
     for (const channel of [...this.#channels]) if (channel.tab === tab) this.#channels.delete(channel);
     for (const [name, line] of this.#locks) {

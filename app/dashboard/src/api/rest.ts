@@ -1,4 +1,4 @@
-/** Writes by REST. A refusal becomes an error whose message a person can read. */
+/** Requests to REST. A refusal becomes an error with a readable message. */
 import { RequestError } from '../feed/environment';
 
 interface Problem {
@@ -7,7 +7,7 @@ interface Problem {
   errors?: { field: string; message: string }[];
 }
 
-/** Send JSON; answers the row, or null where the server has none to give. */
+/** Send JSON; resolves to the row, or null if the response has none. */
 export async function send<R>(
   method: 'POST' | 'PATCH' | 'PUT' | 'DELETE',
   path: string,

@@ -1,4 +1,4 @@
-/** System: what the workers say of themselves. Each answers for itself, so rates are taken per worker. */
+/** System: the counters of the workers. Each worker answers for itself, so rates are per worker. */
 import { useEffect, useState } from 'react';
 import { get } from './rest';
 

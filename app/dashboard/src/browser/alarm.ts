@@ -1,11 +1,11 @@
-/** Alarm: makes a new alert seen and heard: a toast, and where the operator allowed it a notification and a sound. */
+/** Alarm: shows a toast for a new alert, and if the operator allowed it a notification and a sound. */
 import type { Alert } from '../feed/rows';
 import { feedOf } from '../feed/shared';
 import { currentWords } from '../i18n/language';
 import { currentSettings } from './settings';
 import { toast } from './toasts';
 
-/** Watch for alerts that are raised from now on; the answer ends that. */
+/** Watch for alerts that are raised from now on; returns a function that stops. */
 export function watchAlerts(): () => void {
   const feed = feedOf();
   const reader = feed.attach(['alerts'], null, {
@@ -30,11 +30,11 @@ function raise(alert: Alert): void {
   const text = alert.alert_message ?? alert.alert_type;
   toast({ kind: 'alert', title: currentWords().t('New alert'), text, href: '/alerts' });
   if (!currentSettings().notify) return;
-  // Only the tab that holds the connection makes noise: six tabs shall not ring six times.
+  // Only the tab that holds the connection makes a sound: six tabs must not ring six times.
   if (!feedOf().leading) return;
   chime(0.12);
   if (typeof Notification === 'undefined' || Notification.permission !== 'granted') return;
-  // The tag lets a notification replace its own repetition.
+  // The tag lets a repeated notification replace itself.
   const notification = new Notification(currentWords().t('New alert'), { body: text, tag: alert.id });
   notification.onclick = () => {
     window.focus();

@@ -1,4 +1,4 @@
-/** CSV: rows as a file that spreadsheets open, made in the browser from what REST answers, page by page. */
+/** CSV: rows as a file for spreadsheets, made in the browser from the pages of a REST list. */
 import { get } from '../api/rest';
 
 /** Write values as CSV (RFC 4180). A cell that a spreadsheet would run as a formula gets a quote in front. */

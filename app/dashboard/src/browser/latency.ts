@@ -2,12 +2,12 @@
 import { feedOf } from '../feed/shared';
 
 const KEPT = 100;
-/** Older changes were missed and caught up on; they say how far behind the page is, not how fast the feed is. */
+/** An older change was caught up on; it says how far behind the page is, not how fast the feed is. */
 const BEHIND_MS = 3000;
 const spans: number[] = [];
 let last = { span: 0, at: 0 };
 
-/** Listen for as long as the page lives to whatever others asked for; the answer ends that. */
+/** Measure every message that any reader of this page gets; returns a function that stops. */
 export function measureLatency(): () => void {
   return feedOf().hearAll((message) => {
     if (message.type !== 'data') return;

@@ -1,4 +1,4 @@
-/** Settings that stay in this browser: colours, and whether alerts make themselves heard. */
+/** Settings kept in this browser: colours, and whether alerts make a sound. */
 import { useSyncExternalStore } from 'react';
 
 export type Theme = 'system' | 'light' | 'dark';

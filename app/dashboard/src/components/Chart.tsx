@@ -46,7 +46,7 @@ export function Chart({
     if (!element) return;
     const style = getComputedStyle(document.documentElement);
     const color = (name: string) => style.getPropertyValue(name).trim();
-    // The canvas knows no rem: on a wall screen, where the page's text is larger, so are the axes.
+    // The canvas knows no rem: scale the axes with the text of the page, which is larger on a wall screen.
     const rem = parseFloat(style.fontSize);
     const axis = {
       stroke: color('--faint'),

@@ -1,4 +1,4 @@
-/** The connection's state, always in sight: live and how far behind, or lost and since when. */
+/** The connection's state, always visible: live and how far behind, or lost and since when. */
 import { useEffect, useState } from 'react';
 import { behind, medianLatency } from '../browser/latency';
 import { feedOf } from '../feed/shared';
@@ -36,7 +36,7 @@ export function Connection() {
     const { t, span } = words;
     const since = t('Lost {time} ago', { time: span(Math.max(1000, now - state.since)) });
     if (!online) return { tone: 'bad', label: t('No network'), detail: since };
-    // A page that asks for more reopens its connection; that takes milliseconds and is no news.
+    // A page that needs more reopens its connection; that takes milliseconds and is not worth showing.
     if (state.status === 'connecting' && now - state.since < 2000)
       return { tone: 'idle', label: t('Live'), detail: '' };
     if (state.status === 'reconnecting') {

@@ -1,4 +1,4 @@
-/** Flow as mirrored bars: in above the line, out below it, a minute each. Colour is not the only sign: place is, too. */
+/** Flow as mirrored bars: in above the line, out below it, one per minute. Position says what colour says. */
 import { MINUTE, type Minute } from '../plots/flow';
 import { useWords } from '../i18n/language';
 

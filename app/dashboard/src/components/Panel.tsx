@@ -1,4 +1,4 @@
-/** A titled region of a page, and what stands in it while there is nothing to show. */
+/** A titled region of a page, and what it shows while there is nothing to show. */
 import type { ReactNode } from 'react';
 import { useWords } from '../i18n/language';
 import { Icon, type IconName } from './Icon';
@@ -62,7 +62,7 @@ export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
   );
 }
 
-/** A choice of a few, one of them taken. */
+/** A choice among a few, one of them selected. */
 export function Choice<V extends string>({
   label,
   value,

@@ -1,4 +1,4 @@
-/** Active sessions: who counts where, how many are inside, and whether it still reports. */
+/** Active sessions: which camera, how many people are inside, and whether it still reports. */
 import type { Latest } from '../plots/latest';
 import type { Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';

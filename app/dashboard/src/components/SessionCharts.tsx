@@ -1,8 +1,8 @@
 /**
  * Six charts of one or several sessions over one window of time.
  *
- * All charts share one grid of times, so that lines of several sessions stand on it together. They are redrawn a few
- * times a second at most: readings come by the second, and a wall screen has other things to do.
+ * All charts share one grid of times, so that lines of several sessions align. They are redrawn at most a few times a
+ * second: readings arrive once a second, and a wall screen has other work.
  */
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { KEPT, sampled, seriesPlot, type Column, type SeriesSet } from '../plots/series';

@@ -1,4 +1,4 @@
-/** The frame around every page: where one is, where one can go, and whether what one sees is true. */
+/** The frame around every page: where you are, where you can go, and whether the figures are current. */
 import type { ReactNode } from 'react';
 import { changeSettings, useSettings, type Theme } from '../browser/settings';
 import { useAlertsSSE } from '../hooks/useRows';

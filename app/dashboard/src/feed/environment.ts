@@ -1,4 +1,4 @@
-/** What the feed needs of a browser, so that tests can stand in for clock, chance, network and other tabs. */
+/** What the feed needs from a browser, so that tests can replace clock, randomness, network and other tabs. */
 import { parseCursor, type Cursor } from './cursor';
 
 export interface SourceEvent {
@@ -24,19 +24,19 @@ export interface Locks {
 export interface Environment {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Run later; the answer cancels. */
+  /** Run later; returns a function that cancels. */
   later(milliseconds: number, task: () => void): () => void;
   random(): number;
-  /** Open an EventSource; the answer closes it. */
+  /** Open an EventSource; returns a function that closes it. */
   openSource(url: string, heard: (event: SourceEvent) => void, failed: () => void): () => void;
   /** GET as JSON with the cursor at which it was read; rejects on any status but 2xx. */
   getJson(url: string, signal: AbortSignal): Promise<{ body: unknown; cursor: Cursor | null }>;
   /** Undefined where the browser has none: Web Locks need HTTPS or localhost. */
   locks: Locks | undefined;
   openChannel: ((name: string, heard: (message: unknown) => void) => Channel) | undefined;
-  /** Call back when the network is back or the page is shown again; the answer stops that. */
+  /** Call back when the network is back or the page is shown again; returns a function that stops. */
   onReturn(task: () => void): () => void;
-  /** Run once before the next frame, or soon where there are no frames (a hidden page). */
+  /** Run once before the next frame, or soon if there are no frames (a hidden page). */
   nextFrame(task: () => void): () => void;
 }
 
@@ -101,7 +101,7 @@ export const browser: Environment = {
       return () => clearTimeout(timer);
     }
     const frame = requestAnimationFrame(task);
-    // Deliberate: a page hidden between now and the frame gets none; the timer makes sure that the task runs.
+    // Deliberate: a page that is hidden before the frame gets none; the timer ensures that the task runs.
     const timer = setTimeout(() => {
       cancelAnimationFrame(frame);
       task();

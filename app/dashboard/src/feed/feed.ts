@@ -3,7 +3,7 @@
  *
  * Invariant: a reader that is attached gets each change of its topics exactly once, whichever tab holds the connection.
  * The leading tab opens the connection that serves the needs of all tabs and passes every message on, numbered; a tab
- * that finds a number missing starts its readers anew from snapshots. The first reader opens the source, the last one
+ * that finds a number missing restarts its readers from snapshots. The first reader opens the source, the last one
  * closes it.
  */
 import type { Cursor } from './cursor';
@@ -14,7 +14,7 @@ import { Stream, type StreamOptions, type StreamState } from './stream';
 import { Tabs } from './tabs';
 import type { Message, Position, Topic } from './protocol';
 
-/** What tabs say to each other. */
+/** Messages between tabs. */
 type Word =
   | { kind: 'hello'; leader: string; state: StreamState; number: number }
   | { kind: 'delivery'; leader: string; delivery: Delivery; number: number }
@@ -22,9 +22,9 @@ type Word =
   | { kind: 'needs'; tab: string; needs: Need[] }
   | { kind: 'retry' };
 
-/** How long readers whose snapshots are under way may keep the others waiting for the connection. */
+/** How long readers that are loading a snapshot may delay the connection for the others. */
 const GATHER_MS = 400;
-/** The number of a leader's last message, before we have heard one. */
+/** Stands for the number of the leader's last message until we have received one. */
 const UNKNOWN = -1;
 
 export interface FeedOptions extends Partial<StreamOptions> {
@@ -81,13 +81,13 @@ export class Feed {
     return this.#leading;
   }
 
-  /** Be told when `state` changes; the answer ends that. */
+  /** Call back when `state` changes; returns a function that stops. */
   watch(watcher: () => void): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
   }
 
-  /** Hear every message as it comes, for figures about the connection; the answer ends that. */
+  /** Call back for every message, for figures about the connection; returns a function that stops. */
   hearAll(listener: (message: Message) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -119,7 +119,7 @@ export class Feed {
     else this.#announce();
   }
 
-  /** Connect anew, at once. */
+  /** Reconnect now. */
   retry(): void {
     if (this.#leading) this.#stream.retry(true);
     else this.#tabs.say({ kind: 'retry' } satisfies Word);
@@ -144,14 +144,14 @@ export class Feed {
     this.#passState(this.#stream.state);
   }
 
-  /** The network or the page is back: what waits need not, and what seemed alive may be dead. */
+  /** The network or the page is back: stop waiting, and check whether the connection is still alive. */
   #return(): void {
     if (this.#leading) this.#stream.retry();
     else if (this.#state.status === 'reconnecting') this.#say({ kind: 'retry' });
     else this.#checkLeader();
   }
 
-  /** A leader passes on heartbeats and states; one that is silent for long is frozen or stuck. */
+  /** A leader passes on heartbeats and states; a long silence means that it is frozen or stuck. */
   #checkLeader(): void {
     if (this.#leading || this.environment.now() - this.#heardAt <= this.options.staleMs * 2) return;
     this.#heardAt = this.environment.now();
@@ -183,7 +183,7 @@ export class Feed {
     this.#coverage = { topics: [], sessionId: null, since: null };
   }
 
-  /** Say what this tab needs, once its snapshots are there or have taken too long. */
+  /** Announce what this tab needs, once its snapshots are loaded or have taken too long. */
   #announce(): void {
     const waiting = [...this.#readers].some((reader) => reader.need === null);
     if (!waiting) {
@@ -213,7 +213,7 @@ export class Feed {
     this.#serve();
   }
 
-  /** Let one connection serve all needs; open it anew only where it does not already. */
+  /** Let one connection serve all needs; reopen it only if it does not yet. */
   #serve(): void {
     const { status } = this.#stream.state;
     const all = [...this.#needs.values()];
@@ -232,7 +232,7 @@ export class Feed {
   #confirm(position: Position): void {
     const reset = position.status === 'reset';
     if (this.#coverage.since === null || reset) this.#coverage = { ...this.#coverage, since: position.cursor };
-    if (reset) for (const entry of this.#needs.values()) entry.joined = true; // their readers start anew
+    if (reset) for (const entry of this.#needs.values()) entry.joined = true; // their readers restart
   }
 
   #pass(delivery: Delivery): void {
@@ -280,7 +280,7 @@ export class Feed {
   #hearLeader(word: Exclude<Word, { kind: 'needs' | 'retry' }>): void {
     this.#heardAt = this.environment.now();
     if (word.leader !== this.#leader) {
-      // A new leader knows nobody's needs; what it says before it does, our readers can judge by its coverage.
+      // A new leader does not know our needs yet; until it does, readers judge its messages by their coverage.
       this.#leader = word.leader;
       this.#number = word.kind === 'hello' ? word.number : UNKNOWN;
       this.#declareNow();

@@ -1,8 +1,8 @@
 /**
  * The newest rows of a topic, newest first, as a plot for a replica.
  *
- * Invariant: the rows are those of the table that match the filter, newest first, at most `limit`; what is older than
- * the oldest row of a full list stays out, so that the list never has a hole.
+ * Invariant: the rows are those of the table that match the filter, newest first, at most `limit`. Rows
+ * older than the last row of a full list stay out, so the list never has a hole.
  */
 import type { Feed } from './feed';
 import type { Change, Topic } from './protocol';

@@ -1,23 +1,23 @@
 /**
- * The plan: which one connection serves everybody's needs, and from where. Pure.
+ * The plan: which single connection serves all needs, and from which cursor. Pure.
  *
- * Invariant: a need is joined only when a connection covers it that began at or before its cursor; so between a
- * snapshot and the stream nothing is missing. What comes twice is dropped by each reader.
+ * Invariant: a need is joined only by a connection that covers it and started at or before its cursor, so nothing is missing
+ * between a snapshot and the stream. Each reader drops what it has already had.
  */
 import { earliest, isAtOrBefore, latest, type Cursor } from './cursor';
 import type { Topic } from './protocol';
 import type { Request } from './stream';
 
-/** What one reader, in whichever tab, wants of the stream. */
+/** What one reader, in any tab, needs from the stream. */
 export interface Need {
   key: string;
   topics: readonly Topic[];
   sessionId: string | null;
-  /** Where its snapshot ends; null: from now on. */
+  /** The cursor of its snapshot; null to start now. */
   cursor: Cursor | null;
 }
 
-/** What the connection has carried since `since`; null until the server has said where it starts. */
+/** What the connection has carried since the cursor `since`; null until the server has confirmed it. */
 export interface Coverage extends Request {
   since: Cursor | null;
 }
@@ -45,10 +45,10 @@ export function requestFor(needs: readonly Need[]): Request {
 }
 
 /**
- * Where a connection must begin for those who have not joined and for what has been read so far.
+ * Where a connection must start for the needs that have not joined and for what has been read so far.
  *
- * Deliberate: while the server has confirmed no place yet, it begins at the newest one. A log that was replaced by an
- * older one does not know that place and says so with a reset; the oldest one it might take for its own.
+ * Deliberate: until the server has confirmed a cursor, the connection starts at the latest one. A log that was replaced by
+ * an older one does not know that cursor and answers with a reset; it might take the earliest one for its own.
  */
 export function startFor(reached: Cursor | null, newcomers: readonly Need[], confirmed: boolean): Cursor | null {
   const cursors = newcomers.flatMap((need) => (need.cursor === null ? [] : [need.cursor]));

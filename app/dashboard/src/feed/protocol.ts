@@ -1,8 +1,8 @@
 /**
- * The wire: what the stream sends, as types, and the one place where its text becomes values.
+ * The wire: what the stream sends, as types, and the only parser of its text.
  *
- * Invariant: a Message that exists is well-formed as far as we read it. Text that is not is `null`, never an exception:
- * one bad frame must not end a page's stream.
+ * Invariant: a Message is well-formed as far as we read it. Malformed text is `null`, never an exception: one bad frame
+ * must not end a page's stream.
  */
 import { parseCursor, type Cursor } from './cursor';
 import type { RowOf } from './rows';
@@ -94,7 +94,7 @@ function change(data: unknown, timestamp: string): Message | null {
   if (!isFields(data) || typeof data.id !== 'number' || !isFields(data.data)) return null;
   const topic = TOPIC_OF_TABLE[String(data.table)];
   if (!topic) return null;
-  // The row's columns are PostgreSQL's word (row_to_json), the same that the types in rows.ts were written from.
+  // The row is rendered by PostgreSQL (row_to_json); the types in rows.ts follow its columns.
   return { type: 'data', data: { ...data, topic } as unknown as Change, timestamp };
 }
 

@@ -1,15 +1,15 @@
 /**
- * Reader: one consumer's place in the change log.
+ * Reader: one consumer of the stream, with its cursor.
  *
- * Invariant: it hands on each change that it asked for once, in order, beginning right after the cursor given to
- * `ready`. Until then it keeps what arrives; what the connection did not cover from its place on, it leaves for the
- * connection that will.
+ * Invariant: it passes on each change that it asked for once, in order, starting right after the cursor given to `ready`.
+ * Until then it keeps what arrives. It ignores a connection that does not cover everything from its cursor on, and waits
+ * for one that does.
  */
 import { isAtOrBefore, type Cursor } from './cursor';
 import { covers, type Coverage, type Need } from './plan';
 import { concerns, type Change, type Message, type Topic } from './protocol';
 
-/** A message, with where it leads and what its connection covers. */
+/** A message, the cursor that it leads to, and what its connection covers. */
 export interface Delivery {
   message: Message;
   cursor: Cursor | null;
@@ -18,13 +18,13 @@ export interface Delivery {
 
 export interface ReaderListener {
   change(change: Change): void;
-  /** The place is void: read a snapshot again, then call `ready`. */
+  /** The cursor is void: read a snapshot again, then call `ready`. */
   reset(): void;
-  /** Every message that concerns the connection and not the rows. */
+  /** Every message about the connection instead of the rows. */
   notice?(message: Message): void;
 }
 
-/** More than this while a snapshot is read, and a newer snapshot is cheaper. */
+/** If more than this arrives while a snapshot is loading, another snapshot is cheaper. */
 const KEPT = 10_000;
 let readers = 0;
 
@@ -45,7 +45,7 @@ export class Reader {
     this.#listener = listener;
   }
 
-  /** The need to declare, or null while the snapshot is not there. */
+  /** The need to declare, or null until the snapshot is loaded. */
   get need(): Need | null {
     if (this.#kept !== null) return null;
     return { key: this.key, topics: this.topics, sessionId: this.sessionId, cursor: this.#cursor };
@@ -55,7 +55,7 @@ export class Reader {
     return this.#cursor;
   }
 
-  /** The snapshot ends here; null: from now on, without one. */
+  /** The cursor of the snapshot; null to start now, without one. */
   ready(cursor: Cursor | null): void {
     const kept = this.#kept ?? [];
     this.#kept = null;
@@ -72,7 +72,7 @@ export class Reader {
     else this.restart();
   }
 
-  /** Forget the place and ask for a new snapshot. */
+  /** Forget the cursor and ask for a new snapshot. */
   restart(): void {
     this.key = `${this.#tab}/${++readers}`; // another need, to be judged anew
     this.#kept = [];

@@ -1,8 +1,8 @@
 /**
- * Replica: a value that begins as a snapshot and follows the changes.
+ * Replica: a value that starts as a snapshot and follows the changes.
  *
- * Invariant: `value` is what `load` would have answered at the change applied last. Knows no React. The first listener
- * starts it, the last one stops it; listeners are told at most once per frame.
+ * Invariant: `value` is what `load` would have returned at the last applied change. Knows no React. The first listener
+ * starts it, the last one stops it; listeners are called at most once per frame.
  */
 import type { Feed } from './feed';
 import type { Cursor } from './cursor';
@@ -12,29 +12,29 @@ import { delayBefore } from './backoff';
 
 export interface Snapshot<V> {
   value: V;
-  /** Where in the change log it was read. */
+  /** The cursor at which it was read. */
   cursor: Cursor;
 }
 
-/** What a replica is of. */
+/** What a replica shows: how to load it, and how a change alters it. */
 export interface Plot<V> {
   topics: readonly Topic[];
   sessionId: string | null;
-  /** Read it all; rejects when the server cannot answer. */
+  /** Load it; rejects if the server cannot answer. */
   load(feed: Feed, signal: AbortSignal): Promise<Snapshot<V>>;
-  /** The next value; the old one if the changes leave it as it is. */
+  /** The next value; the same one if the changes do not affect it. */
   apply(value: V, changes: readonly Change[]): V;
 }
 
 export interface ReplicaState<V> {
-  /** Null until the first snapshot is there. */
+  /** Null until the first snapshot is loaded. */
   value: V | null;
   loading: boolean;
   /** Why the last try to read the snapshot failed. */
   error: Error | null;
 }
 
-/** More changes than this are applied at once, frame or no frame: a hidden page must not pile them up. */
+/** More changes than this are applied without waiting for a frame: a hidden page must not pile them up. */
 const BATCH = 5000;
 
 export class Replica<V> {

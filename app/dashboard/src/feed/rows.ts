@@ -1,4 +1,4 @@
-/** The rows of the watched tables, as REST and the stream both show them: names of columns, numbers, ISO times. */
+/** The rows of the watched tables, as both REST and the stream show them: column names, numbers, ISO times. */
 
 export type SessionStatus = 'active' | 'completed' | 'error' | 'cancelled';
 export type DetectionStatus = 'detecting' | 'tracking' | 'waiting';
@@ -73,7 +73,7 @@ export interface Alert {
   is_resolved: boolean;
 }
 
-/** When to raise an alert; a null session means every session. Not streamed. */
+/** When to raise an alert; without a session it applies to each one. Not streamed. */
 export interface Threshold {
   id: string;
   session_id: string | null;

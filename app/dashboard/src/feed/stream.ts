@@ -1,9 +1,9 @@
 /**
- * Stream: one connection to the server that comes back for as long as it is wanted.
+ * Stream: one connection to the server that reconnects until it is closed.
  *
- * Invariant: `cursor` is the last id that was handed on, and every connection is opened at it, so that what the server
- * sends next follows on. EventSource's own reconnection is not used: it gives up for good on a 503, and it does not
- * notice a connection that died silently.
+ * Invariant: `cursor` is the last id that was passed on, and every connection is opened at it, so that the server
+ * continues there. EventSource's own reconnection is not used: it gives up for good on a 503, and it does not notice a
+ * connection that died silently.
  */
 import { delayBefore } from './backoff';
 import { parseCursor, type Cursor } from './cursor';
@@ -41,7 +41,7 @@ export interface StreamListener {
   state(state: StreamState): void;
 }
 
-/** A connection that lived shorter than this does not start the back-off anew. */
+/** A connection that lasted less than this does not reset the back-off. */
 const STEADY_MS = 5000;
 
 export class Stream {
@@ -81,7 +81,7 @@ export class Stream {
     if (this.#state.status !== 'closed') this.#enter({ status: 'closed', retryAt: null });
   }
 
-  /** Try at once: somebody asked, or the network is back. */
+  /** Try now: the user asked, or the network is back. */
   retry(force = false): void {
     if (this.#state.status === 'reconnecting' || (force && this.#state.status !== 'closed')) this.#connect();
     else if (this.#state.status === 'live') this.#checkStale();
@@ -118,7 +118,7 @@ export class Stream {
     this.#heardAt = this.#environment.now();
     const message = parseMessage(event.data);
     if (message === null) {
-      console.warn('stream: a frame that is not understood was skipped', event.data.slice(0, 200));
+      console.warn('stream: skipped a frame that could not be parsed', event.data.slice(0, 200));
       return;
     }
     const cursor = cursorAfter(message, parseCursor(event.lastEventId), this.cursor);
@@ -166,7 +166,7 @@ export class Stream {
   }
 }
 
-/** The cursor that a message leads to; null where it does not say. */
+/** The cursor that a message leads to; null if it has none. */
 function cursorAfter(message: Message, id: Cursor | null, before: Cursor | null): Cursor | null {
   if (message.type !== 'connection') return id;
   // Deliberate: only a fresh start and a reset take the message's cursor; after a resume the missed changes come first.

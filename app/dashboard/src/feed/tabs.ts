@@ -1,9 +1,8 @@
 /**
- * Tabs: one of a browser's tabs leads, all hear each other.
+ * Tabs: one tab of a browser leads, and all hear each other.
  *
- * Invariant: at most one living tab leads at a time; when it goes, for whatever reason, another one does, because the
- * browser itself passes its lock on. Where there are no Web Locks (plain HTTP to another machine) every tab leads itself
- * and hears nobody.
+ * Invariant: at most one living tab leads at a time. When it is gone for any reason another one leads, because the browser
+ * passes its lock on. Without Web Locks (plain HTTP to another machine) every tab leads itself and hears no other.
  */
 import type { Channel, Environment } from './environment';
 
@@ -31,7 +30,7 @@ export class Tabs {
     this.#listener = listener;
   }
 
-  /** Join the others; leads at once where there are none. */
+  /** Join the others; leads at once if there are no locks. */
   start(): void {
     const { locks, openChannel } = this.#environment;
     this.#stopping = new AbortController();

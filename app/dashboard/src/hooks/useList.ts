@@ -1,4 +1,4 @@
-/** Lists with a filter of one's own: the pages' shorthand for a replica of `listOf`. */
+/** Lists with any filter: the pages' shorthand for a replica of `listOf`. */
 import { listOf, type ListOptions } from '../feed/list';
 import type { Topic } from '../feed/protocol';
 import type { RowOf, Session } from '../feed/rows';
@@ -10,7 +10,7 @@ export function useList<T extends Topic>(topic: T, key: string, options: ListOpt
   return { rows: (value?.rows ?? []) as readonly RowOf[T][], ready: value !== null, loading, error, reload };
 }
 
-/** The sessions that run. */
+/** The active sessions. */
 export function useActiveSessions() {
   return useList('sessions', 'active', {
     query: { status: 'active' },

@@ -12,7 +12,7 @@ export interface Rows<R> {
   /** True until the first snapshot is there, and while one is read again. */
   loading: boolean;
   isConnected: boolean;
-  /** Why the snapshot could not be read, or why the connection is away. */
+  /** Why the snapshot could not be read, or why the connection is lost. */
   error: Error | null;
   reconnect: () => void;
   reload: () => void;
@@ -22,7 +22,7 @@ export interface RowsOptions {
   sessionId?: string | null | undefined;
   /** Alerts only. */
   resolved?: boolean | undefined;
-  /** At most this many rows; 500 unless said otherwise. */
+  /** At most this many rows; 500 by default. */
   limit?: number;
   /** Where the API is; "" is this page's own server. */
   base?: string;

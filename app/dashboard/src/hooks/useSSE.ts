@@ -6,15 +6,15 @@ import { useConnection } from './useConnection';
 
 export interface SSEOptions {
   sessionId?: string | null;
-  /** Alerts only: open or resolved ones. An alert that changes sides is heard on both. */
+  /** Alerts only: open or resolved ones. An alert that is resolved or reopened is delivered to both. */
   resolved?: boolean;
   onMessage?: (message: Message) => void;
   onError?: (error: Error) => void;
   onOpen?: () => void;
   onClose?: () => void;
-  /** Come back after a loss; on unless said otherwise. */
+  /** Reconnect after a loss; true by default. */
   autoReconnect?: boolean;
-  /** Milliseconds that the third try waits, about; the back-off grows around it. */
+  /** About how long the third try waits, in milliseconds; the back-off grows around it. */
   reconnectInterval?: number;
 }
 
@@ -28,8 +28,8 @@ export interface SSEResult {
 }
 
 /**
- * Hear an endpoint: a topic ("alerts"), a path ("/api/sse/alerts", "/api/sse?topics=sessions,alerts") or an address of
- * another server. Starts now; for rows that are there already, use `useSessionsSSE` and its siblings.
+ * Subscribe to an endpoint: a topic ("alerts"), a path ("/api/sse/alerts", "/api/sse?topics=sessions,alerts") or an address of
+ * another server. Starts now; for rows that exist already, use `useSessionsSSE` and its siblings.
  */
 export function useSSE(endpoint: string, options: SSEOptions = {}): SSEResult {
   const { base, topics } = parseEndpoint(endpoint);

@@ -1,9 +1,9 @@
-/** A write that is under way: its state, and a toast where it fails. */
+/** A write in progress: its state, and a toast if it fails. */
 import { useState } from 'react';
 import { currentWords } from '../i18n/language';
 import { toast } from '../browser/toasts';
 
-/** Run writes one at a time; answers whether it worked. */
+/** Run writes one at a time; resolves to whether it worked. */
 export function useSend(): { busy: boolean; run: (task: () => Promise<unknown>) => Promise<boolean> } {
   const [busy, setBusy] = useState(false);
   const run = async (task: () => Promise<unknown>) => {

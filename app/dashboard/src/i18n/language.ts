@@ -1,4 +1,4 @@
-/** Language: the reader's words, numbers and times. Follows the browser until the reader says otherwise. */
+/** Language: the reader's words, numbers and times. Follows the browser until the reader chooses. */
 import { useSyncExternalStore } from 'react';
 import { vi, type Key } from './vi';
 
@@ -52,7 +52,7 @@ function initialLanguage(): Language {
 }
 
 function wordsFor(language: Language): Words {
-  // Numbers and times follow the reader's own locale where it agrees with the language chosen.
+  // Numbers and times follow the reader's own locale if it has the chosen language.
   const locale = navigator.languages.find((one) => one.startsWith(language)) ?? language;
   const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
   const one = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });

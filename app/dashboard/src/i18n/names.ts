@@ -1,4 +1,4 @@
-/** Names of the states and kinds that rows and figures bring along. */
+/** Names of the states and kinds in rows and statistics. */
 import type { Key } from './vi';
 
 export const STATUS = {

@@ -1,4 +1,4 @@
-/** Tiếng Việt, by the English words: what is not here cannot be said in any language. */
+/** Tiếng Việt, by the English words: the keys are all the words that the pages use. */
 export const vi = {
   'People counting': 'Đếm người',
   'Skip to content': 'Đến nội dung chính',

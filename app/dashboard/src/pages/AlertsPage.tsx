@@ -1,4 +1,4 @@
-/** Alerts: what needs somebody, what was settled, and when to raise one. */
+/** Alerts: what is open, what was resolved, and when to raise one. */
 import { useState } from 'react';
 import { allowNotifications } from '../browser/alarm';
 import { changeSettings, useSettings } from '../browser/settings';

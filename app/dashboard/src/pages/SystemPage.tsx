@@ -1,4 +1,4 @@
-/** System: whether the feed itself is well. */
+/** System: whether the feed itself works. */
 import { medianLatency } from '../browser/latency';
 import { useWorkers, type Answered } from '../api/system';
 import { feedOf } from '../feed/shared';

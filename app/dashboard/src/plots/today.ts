@@ -1,7 +1,7 @@
 /**
  * Today: how many entered and exited since midnight, counted once by the server and then change by change.
  *
- * The two counts are read at two cursors, so each skips the changes that it contains already.
+ * The two counts are read at two cursors, so each skips the changes that it already contains.
  */
 import { contains, isAtOrBefore, type Cursor } from '../feed/cursor';
 import type { Feed } from '../feed/feed';
