@@ -48,7 +48,9 @@ def identity(user: pwd.struct_passwd) -> dict[str, Any]:
 
 def run(user: pwd.struct_passwd, *command: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
     """Run a program as this user until it ends, with ``text`` as its input."""
-    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, **identity(user))
+    return subprocess.run(  # what a program says may quote a path in any encoding
+        command, input=text, capture_output=True, text=True, errors="surrogateescape", check=False, **identity(user)
+    )
 
 
 def find(user: pwd.struct_passwd, major: str | None, *, program: str = "postgres") -> Path | None:

@@ -63,7 +63,7 @@ class Cluster:
 
     def url(self, role: str = "feed", database: str = "feed") -> str:
         """How to reach it. The role ``feed`` owns the database ``feed``; ``postgres`` is the superuser."""
-        return f"postgresql://{role}@/{database}?host={quote(str(self.socket_folder()), safe='')}"
+        return f"postgresql://{role}@/{database}?host={quote(os.fsencode(self.socket_folder()), safe='')}"
 
     def ensure_running(self) -> None:
         """Adopt the running server, else start it, else create it. For one process at a time."""
@@ -189,6 +189,8 @@ class Cluster:
         if not self.answers():
             return
         pid = self._pid()
+        if pid <= 1:  # a signal to 0 or below goes to whole groups of processes
+            raise PostgresError(f"{self._data}/postmaster.pid names no process, so the server cannot be stopped.")
         for by in (signal.SIGINT, signal.SIGQUIT):  # fast, then immediate
             os.kill(pid, by)
             if _until(lambda: not self.answers() and self._pid() != pid, _STOP_SECONDS):
@@ -215,14 +217,16 @@ class Cluster:
     def _pid(self) -> int:
         """The process in PostgreSQL's lock file, 0 if there is none. It may no longer exist."""
         try:
-            return int((self._data / "postmaster.pid").read_text("ascii").partition("\n")[0])
+            # Bytes: the next line is the path of the data, in whatever encoding.
+            return int((self._data / "postmaster.pid").read_bytes().partition(b"\n")[0])
         except (FileNotFoundError, ValueError):
             return 0
 
     def socket_folder(self) -> Path:
-        """Where the socket is: beside the data, or in /tmp if that path is too long for a socket."""
+        """Where the socket is: beside the data, or in /tmp if that path is too long, or no UTF-8, for a client."""
         home = self._home.resolve()
-        if len(str(home / _SOCKET)) < 100:  # the kernel's limit is 108 bytes, on macOS 104
+        path = os.fsencode(home / _SOCKET)
+        if len(path) < 100 and path == path.decode(errors="replace").encode():  # the kernel's limit is 108, macOS's 104
             return home
         return Path("/tmp") / f"people-feed-{hashlib.sha256(os.fsencode(home)).hexdigest()[:20]}"
 

@@ -89,7 +89,10 @@ class Server:
             except BlockingIOError:
                 log.info("Other processes still use the embedded PostgreSQL: it keeps running.")
             else:
-                self.cluster.shut_down()
+                try:
+                    self.cluster.shut_down()
+                except PostgresError as error:
+                    log.error("%s", error)
             os.close(self._share)
             self._share = None
 
@@ -124,6 +127,8 @@ class Server:
 
 
 def _locked(path: Path, how: int) -> int:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
+    if os.fstat(descriptor).st_uid == os.geteuid():
+        os.fchmod(descriptor, 0o600)  # any user who can open it can hold the lock
     fcntl.flock(descriptor, how)
     return descriptor

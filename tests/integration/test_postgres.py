@@ -234,3 +234,40 @@ def test_a_probe_needs_no_answer_from_a_busy_server(server):
         assert server.cluster.answers()
     finally:
         os.kill(postmaster(server.data_dir), signal.SIGCONT)
+
+
+@pytest.mark.parametrize("name", [b"daten-\xc3\xbc", b"latin-\xfc"])
+def test_a_folder_with_any_name_is_stopped_and_nothing_else(data_dir, name):
+    """The server's lock file holds the path; where it could not be read, the stop signalled a whole process group."""
+    folder = data_dir / os.fsdecode(name)
+    server = Server(folder, fsync="off")
+    server.start()
+    assert ask(server.url(), "select 1") == 1
+    pid = server.cluster._pid()
+    assert pid > 1
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+    try:
+        server.stop()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert is_gone(pid)
+    assert heard == []
+
+
+def test_a_lock_file_that_names_no_process_gets_no_signal(server, monkeypatch, caplog):
+    server.start()
+    sent = []
+    with monkeypatch.context() as patched:
+        patched.setattr(server.cluster, "_pid", lambda: 0)
+        patched.setattr(os, "kill", lambda *call: sent.append(call))
+        server.stop()
+    assert sent == []
+    assert "names no process" in caplog.text
+    server.start()  # adopted, so that the fixture can stop it
+
+
+def test_nobody_else_can_hold_the_locks(server):
+    server.start()
+    for name in ("users.lock", "start.lock"):
+        assert (server.data_dir / name).stat().st_mode & 0o777 == 0o600
