@@ -41,6 +41,7 @@ class Feed:
     """The parts of the live path. ``periodic`` holds the loops that run beside the Listener."""
 
     config: Config
+    database_url: str
     hub: Hub
     listener: Listener
     change_log: ChangeLog
@@ -75,7 +76,7 @@ class Feed:
             Periodic("updating the counts", counts.work, first_seconds=1.0, jitter=0.4, at_end=counts.close),
             Periodic("pruning the change log", pruner.work, first_seconds=60.0, jitter=0.5),
         )
-        return cls(config, hub, listener, ChangeLog(database_url), periodic)
+        return cls(config, database_url, hub, listener, ChangeLog(database_url), periodic)
 
     def start(self) -> None:
         """Start listening, pruning, counting and the heartbeats. Call it in a process that gevent has patched."""
