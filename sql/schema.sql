@@ -23,12 +23,15 @@ CREATE FUNCTION public.database_identity() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select s.system_identifier::text || '/' || c.timeline_id::text || '/' || d.oid::text
+    select concat_ws('/', s.system_identifier,
+                     case when pg_is_in_recovery() then lpad(to_hex(c.timeline_id), 8, '0')
+                          else left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) end,
+                     d.oid, 'public.change_log'::regclass::oid)
     from pg_control_system() s, pg_control_checkpoint() c, pg_database d
     where d.datname = current_database()
 $$;
 
-COMMENT ON FUNCTION public.database_identity() IS 'Which database this is: cluster, timeline (a new one for each promotion and point-in-time recovery), database.';
+COMMENT ON FUNCTION public.database_identity() IS 'Which database and log this is: cluster, timeline (a new one for each promotion and recovery), database, table.';
 
 CREATE FUNCTION public.end_silent_sessions(silence interval) RETURNS bigint
     LANGUAGE plpgsql

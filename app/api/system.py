@@ -12,6 +12,7 @@ from typing import Any
 from flask import Response, jsonify
 
 from app.api.current import current_feed
+from app.feed.log import unreadable
 from app.rest.document import Endpoints
 from app.rest.validation import reads
 
@@ -57,6 +58,7 @@ def system() -> Response:
         resets=counts["reset"],
         reconnects=listener.counts["reconnects"],
         unannounced=listener.counts["unannounced"],
+        unreadable=len(unreadable),
         errors=listener.counts["errors"] + listener.counts["failures"],
         listener={"state": listener.state, "cursor": cursor, "since": listener.since},
         ring={"frames": len(hub.ring), "bytes": hub.ring.bytes},

@@ -173,6 +173,12 @@ def check_feed(_connection: object, config: Config) -> Iterator[Finding]:
         return
     advice = "" if state == "live" else "It cannot reach the database: see the feed's log."
     yield Finding("Listener", f"{state} at {url}, {counters['streams']} streams, {counters['changes']} changes", advice)
+    if counters["unreadable"]:
+        yield Finding(
+            "unreadable changes",
+            f"{counters['unreadable']}, the newest is named in the feed's log",
+            "Clients heard reset for their topic. Find out who wrote the rows; `flask prune` removes them with age.",
+        )
     if counters["unannounced"]:
         yield Finding(
             "unannounced changes",

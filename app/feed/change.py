@@ -30,8 +30,8 @@ _SOURCES: dict[Topic, _Source] = {
     "metrics": _Source("realtime_metrics", "metrics_changes"),
 }
 CHANNELS = tuple(source.channel for source in _SOURCES.values())
+TOPIC_OF_TABLE: dict[str, Topic] = {source.table: topic for topic, source in _SOURCES.items()}
 TABLES: dict[Topic, str] = {topic: source.table for topic, source in _SOURCES.items()}
-_TOPIC_OF_TABLE = {source.table: topic for topic, source in _SOURCES.items()}
 
 # Changes of a whole table concern every subscriber of its topic. After the first two, subscribers need a new snapshot.
 _RESETS = ("TRUNCATE", "RESET")
@@ -75,9 +75,16 @@ class Change(NamedTuple):
             raise ValueError(f"not the payload of a change: {payload[:200]!r}") from error
 
     @classmethod
+    def unreadable(cls, change_id: int, topic: Topic, timestamp: float) -> Change:
+        """What stands for a row of the log that cannot be parsed: a reset, for its topic alone."""
+        return cls(
+            change_id, topic, "RESET", (), (), timestamp, connection_frame([topic], change_id, "reset", timestamp)
+        )
+
+    @classmethod
     def _from_body(cls, body: dict[str, Any], payload: str) -> Change:
         change_id, action, timestamp = int(body["id"]), str(body["action"]), float(body["timestamp"])
-        topic = _TOPIC_OF_TABLE[body["table"]]
+        topic = TOPIC_OF_TABLE[body["table"]]
         rows = [row for row in (body["data"], body["old_data"]) if row]
         column = "id" if topic == "sessions" else "session_id"
         sessions = [row[column] for row in rows if row.get(column)]

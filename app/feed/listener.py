@@ -106,10 +106,7 @@ class Listener:
         with gevent.Timeout(self._check_seconds, TimeoutError("LISTEN got no answer")), connection.cursor() as cursor:
             for channel in CHANNELS:
                 cursor.execute(f"listen {channel}")
-            cursor.execute("select recognize_database()")
-            [[was_restarted]] = cursor.fetchall()
-        if was_restarted:
-            log.error("this database is a copy or was restored: its change log restarts and all streams are reset")
+        self._recognize(connection)
         # From here on, nothing is missed that commits while we read the bounds of the log.
         self._find_position(connection)
         self._audience.set_available(True)
@@ -125,6 +122,15 @@ class Listener:
             if time.monotonic() >= check_at:
                 self._check(connection)
                 check_at = time.monotonic() + self._check_seconds
+
+    def _recognize(self, connection: Connection) -> bool:
+        """Let the database restart its log if it is a copy or was restored; returns whether it did."""
+        with self._time_limit(), connection.cursor() as cursor:
+            cursor.execute("select recognize_database()")
+            [[was_restarted]] = cursor.fetchall()
+        if was_restarted:
+            log.error("this database is a copy or was restored: its change log restarts and all streams are reset")
+        return bool(was_restarted)
 
     def _find_position(self, connection: Connection) -> None:
         """Start at the end of the log, or continue from our cursor if the log still reaches it."""
@@ -185,9 +191,10 @@ class Listener:
             self.counts["unannounced"] += len(self._unannounced)
             log.warning("%d changes arrived without a NOTIFY, up to %d", len(self._unannounced), max(self._unannounced))
             self._unannounced.clear()
+        was_restarted = self._recognize(connection)  # a restore in place breaks no connection
         with self._time_limit():
             here = bounds(connection)
-        if not here.reach(self._at):
+        if was_restarted or not here.reach(self._at):
             self._find_position(connection)
             return
         for change in self._catch_up(connection):

@@ -6,8 +6,11 @@ question anyone needs to ask. Nothing here writes, and no connection is held bet
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple, cast
 
@@ -15,9 +18,15 @@ from gevent.lock import BoundedSemaphore
 from psycopg2.extensions import connection as Connection
 from sqlalchemy import create_engine
 
-from app.feed.change import TABLE_WIDE, TABLES, Change, Filter
+from app.feed.change import TABLE_WIDE, TABLES, TOPIC_OF_TABLE, Change, Filter
 from app.postgres.connections import connect, sqlalchemy_url
 
+log = logging.getLogger(__name__)
+
+# A row of the log: id, table, payload, when it was recorded.
+_Row = tuple[int, str, str, datetime]
+# The newest changes that could not be read, for /api/system.
+unreadable: deque[int] = deque(maxlen=100)
 # Rows in one read: about 120 kB of ordinary changes, and 20 MB of the largest that cameras write.
 BATCH = 200
 # How many ids one read may scan for a narrow filter: a few milliseconds of index scan.
@@ -71,7 +80,7 @@ def read_after(connection: Connection, after: int, upto: int, wanted: Filter) ->
     )
     with connection.cursor() as cursor:
         cursor.execute(
-            "select id, payload from change_log where id > %(after)s and id <= %(upto)s"
+            "select id, table_name, payload, recorded_at from change_log where id > %(after)s and id <= %(upto)s"
             " and table_name = any(%(tables)s)" + session + " order by id limit %(limit)s",
             {
                 "after": after,
@@ -82,9 +91,23 @@ def read_after(connection: Connection, after: int, upto: int, wanted: Filter) ->
                 "limit": BATCH,
             },
         )
-        rows: Sequence[tuple[int, str]] = cursor.fetchall()
-    changes = [change for _, payload in rows if (change := Change.from_payload(payload)) and wanted.matches(change)]
+        rows: Sequence[_Row] = cursor.fetchall()
+    changes = [change for row in rows if wanted.matches(change := _change(*row))]
     return Batch(changes, rows[-1][0] if len(rows) == BATCH else max(after, upto), bounds(connection))
+
+
+def _change(change_id: int, table: str, payload: str, recorded_at: datetime) -> Change:
+    """The change in a row of the log. A row that cannot be parsed must not stop those behind it."""
+    try:
+        change = Change.from_payload(payload)
+        if change is None or change.id != change_id:
+            raise ValueError(f"not the payload of change {change_id}: {payload[:200]!r}")
+        return change
+    except ValueError as error:
+        if change_id not in unreadable:
+            log.error("change %d cannot be read; subscribers of %s hear reset: %s", change_id, table, error)
+            unreadable.append(change_id)
+        return Change.unreadable(change_id, TOPIC_OF_TABLE[table], recorded_at.timestamp())
 
 
 class ChangeLog:
