@@ -10,6 +10,7 @@ import signal
 from app import arbiter
 
 _config = arbiter.read_config(os.environ)
+_LINGER_SECONDS = 1.0
 
 wsgi_app = "wsgi:app"
 bind = _config.bind
@@ -52,6 +53,34 @@ def post_fork(server, worker):
     # queue, and hold up the shutdown for the whole graceful_timeout.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
+
+
+def pre_request(worker, req):
+    if req.method in ("GET", "HEAD", "DELETE", "OPTIONS") and req.body is not None and _announces_body(req):
+        req.force_close()  # no view reads it
+
+
+def post_request(worker, req, environ, resp):
+    """Close a connection on which a body is unread: gunicorn would read all of it, without yielding, however long.
+
+    The response is out already; a client that is still sending gets a moment to see it before the connection closes.
+    """
+    if not _announces_body(req) or environ.get("people_feed.body_is_read"):
+        return
+    import gevent
+
+    try:
+        with gevent.Timeout(_LINGER_SECONDS, TimeoutError):
+            while req.body.read(65536):
+                gevent.sleep(0)
+    except Exception:
+        worker.log.debug("an unread body did not end in time", exc_info=True)
+        req.force_close()
+
+
+def _announces_body(req):
+    headers = dict(req.headers)
+    return "TRANSFER-ENCODING" in headers or headers.get("CONTENT-LENGTH", "0").strip() != "0"
 
 
 def post_worker_init(worker):

@@ -6,8 +6,7 @@ streams continue: rows are checked and sent in slices, and other greenlets run b
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import closing
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -22,16 +21,19 @@ from pydantic_core import from_json
 from sqlalchemy import Connection, select, text
 
 from app.postgres.tables import db
+from app.rest.body import read_body
 from app.rest.document import Endpoints, Responses
 from app.rest.idempotency import row_id_of_key
 from app.rest.problems import FieldError, ProblemError, field_errors
 from app.rest.resource import Resource, problem_response
 from app.rest.rows import create_row, row_response
 from app.rest.schema import new_schema
-from app.rest.validation import reads, refuse_encoding, refused
+from app.rest.validation import MAX_FIELDS, reads, refuse_encoding, refused
 
 MAX_ROWS = 10_000
 MAX_ERRORS = 100  # in one response; more would say nothing new
+MAX_ROW_BYTES = 64 * 1024  # a line of NDJSON; a row with every field is less than 2 kB
+_OVERSIZED = f"has more than {MAX_FIELDS} fields or {MAX_ROW_BYTES} bytes"
 SLICE_ROWS = 100  # checked or sent in about 2 ms, during which the worker's streams wait
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 DEFAULT = AsIs("default")
@@ -47,11 +49,11 @@ def add_ingest(api: Endpoints, resource: Resource) -> None:
         new = new_schema(resource.title, resource.table)
         refuse_encoding()
         if request.mimetype in NDJSON_TYPES:
-            return _create_rows(resource, _checked(_lines(_sent()), new.model_validate_json))
+            return _create_rows(resource, _checked(_lines(read_body()), new.model_validate_json))
         if request.mimetype != "application/json":
             wanted = f"application/json, {NDJSON_TYPES[0]}"
             raise ProblemError(415, f"The body must be one of {wanted}.", headers={"Accept-Post": wanted})
-        sent = _parsed(_sent())
+        sent = _parsed(read_body())
         if isinstance(sent, list):
             return _create_rows(resource, _checked(sent, new.model_validate))
         return create_row(resource, _single(sent, new))
@@ -134,11 +136,6 @@ def _refuse_unknown_parents(connection: Connection, resource: Resource, rows: li
         _refuse(409, unknown)
 
 
-def _sent() -> bytes:
-    """The body without the byte order mark that files from Windows may begin with."""
-    return request.get_data().removeprefix(BOM_UTF8)
-
-
 def _parsed(body: bytes) -> object:
     try:
         return from_json(body, cache_strings="keys")
@@ -152,6 +149,8 @@ def _lines(body: bytes) -> list[bytes]:
 
 
 def _single(sent: object, new: type[BaseModel]) -> BaseModel:
+    if _is_oversized(sent):
+        raise refused(422, [FieldError(field="body", message=_OVERSIZED)])
     try:
         return new.model_validate(sent)
     except ValidationError as error:
@@ -167,12 +166,22 @@ def _checked(sent: Sequence[T], check: Callable[[T], BaseModel]) -> list[BaseMod
     errors: list[FieldError] = []
     for start, some in _slices(sent):
         for number, row in enumerate(some, start):
+            if _is_oversized(row):
+                errors.append(FieldError(field="body", message=_OVERSIZED, row=number))
+                continue
             try:
                 rows.append(check(row))
             except ValidationError as error:
                 errors += field_errors(error, number)
+        if len(errors) >= MAX_ERRORS:
+            break
     _refuse(422, errors)
     return rows
+
+
+def _is_oversized(row: object) -> bool:
+    """Whether validating it would take long: pydantic reports each of a million unknown fields."""
+    return len(row) > (MAX_ROW_BYTES if isinstance(row, bytes) else MAX_FIELDS) if isinstance(row, Sized) else False
 
 
 def _slices(rows: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:

@@ -18,7 +18,7 @@ from app.postgres.tables import snapshot, snapshot_cursor
 from app.rest.paging import Order, Position
 from app.rest.resource import Resource
 from app.rest.rows import conditional, row_response
-from app.rest.schema import FieldType, OptionalString, QueryTime, Strict, String, absent, type_of
+from app.rest.schema import FieldType, OptionalString, QueryText, QueryTime, Strict, absent, query_type_of
 
 
 class ListQuery(Strict):
@@ -58,10 +58,10 @@ def filter_fields(resource: Resource) -> dict[str, FieldType]:
         "to": (QueryTime, Field(default_factory=absent, description=f"{resource.time} before this.")),
     }
     for parameter, column in resource.filters.items():
-        fields[parameter] = (type_of(resource.table.c[column]), Field(default_factory=absent))
+        fields[parameter] = (query_type_of(resource.table.c[column]), Field(default_factory=absent))
     if resource.search:
         within = f"Text in {' or '.join(resource.search)}, ignoring case."
-        fields["search"] = (String, Field(default_factory=absent, description=within))
+        fields["search"] = (QueryText, Field(default_factory=absent, description=within))
     return fields
 
 

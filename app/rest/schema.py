@@ -83,7 +83,11 @@ OptionalId = Annotated[Id | None, WithJsonSchema({"type": "string", "format": "u
 OptionalBoolean = Annotated[bool | None, WithJsonSchema({"type": "boolean"})]
 OptionalTime = Annotated[QueryTime | None, WithJsonSchema({"type": "string", "format": "date-time"})]
 OptionalString = Annotated[str | None, Field(pattern=NO_NUL), WithJsonSchema({"type": "string", "pattern": NO_NUL})]
-String = Annotated[str, Field(pattern=NO_NUL)]
+# A name, a message, a path: lists and streams carry it to every client.
+MAX_TEXT = 4096
+String = Annotated[str, Field(pattern=NO_NUL, max_length=MAX_TEXT)]
+# The server takes request lines of 4 094 bytes, and a character may be escaped as twelve.
+QueryText = Annotated[str, Field(pattern=NO_NUL, max_length=200)]
 
 
 def absent() -> None:
@@ -111,6 +115,12 @@ def type_of(column: Column[Any]) -> FieldType:
             return Annotated[float, Field(**bounds)]
         case _:
             return bool
+
+
+def query_type_of(column: Column[Any]) -> FieldType:
+    """The pydantic type of a column's values in a query."""
+    kind = type_of(column)
+    return QueryText if kind is String else kind
 
 
 @cache

@@ -142,4 +142,7 @@ def test_stats_count(sql, session, database_url):
 
 def test_stats_refuses_an_unknown_time_zone(database_url):
     seen = run("stats", "--tz", "Mars", DATABASE_URL=database_url)
-    assert (seen.returncode, seen.stderr) == (1, "Error: --tz Mars is not a time zone; use one such as Europe/Berlin.\n")
+    assert (seen.returncode, seen.stderr) == (
+        1,
+        "Error: --tz Mars is not a time zone; use one such as Europe/Berlin.\n",
+    )
