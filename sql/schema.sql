@@ -41,7 +41,8 @@ declare
 begin
     update sessions s
     set status = 'error', end_time = r.reported_at,
-        duration_seconds = greatest(0, extract(epoch from r.reported_at - s.start_time))
+        duration_seconds = case when isfinite(s.start_time) and isfinite(r.reported_at)
+                                then greatest(0, extract(epoch from r.reported_at - s.start_time)) end
     from session_reports r
     where r.session_id = s.id and s.status = 'active' and greatest(r.reported_at, s.updated_at) < now() - silence;
     get diagnostics ended = row_count;

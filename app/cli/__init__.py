@@ -18,6 +18,7 @@ from app.config import Config, ConfigError
 _COMMANDS = {
     "database-url": "app.cli.database:url_command",
     "doctor": "app.cli.doctor:command",
+    "grant": "app.cli.grant:command",
     "migrate": "app.cli.database:migrate_command",
     "prune": "app.cli.prune:command",
     "psql": "app.cli.psql:command",
