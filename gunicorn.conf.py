@@ -56,6 +56,8 @@ def post_fork(server, worker):
 
 
 def pre_request(worker, req):
+    # A client that takes no byte of its response for this long is cut; gunicorn's own writes would wait for good.
+    req.unreader.sock.settimeout(_config.stuck_seconds)
     if req.method in ("GET", "HEAD", "DELETE", "OPTIONS") and req.body is not None and _announces_body(req):
         req.force_close()  # no view reads it
 
@@ -86,7 +88,9 @@ def _announces_body(req):
 def post_worker_init(worker):
     import gevent
 
-    worker.wsgi.extensions["feed"].start()
+    feed = worker.wsgi.extensions["feed"]
+    feed.start()
+    worker.worker_connections = feed.hub.max_streams + min(500, feed.hub.max_streams // 2)
     gevent.spawn(_drain_in_time, worker)
 
 

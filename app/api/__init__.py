@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from app.api import alerts, health, long_poll, metrics, movements, sessions, sse, statistics, system, thresholds
+from app.rest.body import register_bodies
 from app.rest.compression import register_compression
 from app.rest.document import register_document
 from app.rest.problems import register_problems
@@ -25,3 +26,4 @@ def register(app: Flask) -> None:
     register_document(app, endpoints)
     register_problems(app)
     register_compression(app)
+    register_bodies(app)

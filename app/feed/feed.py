@@ -82,7 +82,8 @@ class Feed:
         """Start listening, pruning, counting and the heartbeats. Call it in a process that gevent has patched."""
         use_gevent()
         _spare_the_collector()
-        raise_file_limit(self.config.max_streams + _FILES_BESIDE_STREAMS)
+        files = raise_file_limit(self.config.max_streams + _FILES_BESIDE_STREAMS)
+        self.hub.limit_streams(files - min(_FILES_BESIDE_STREAMS, files // 2))
         self.listener.start()
         for loop in self.periodic:
             loop.start()
@@ -117,8 +118,8 @@ def _heartbeat(hub: Hub, heartbeat_seconds: float) -> Callable[[Pause], float]:
     return work
 
 
-def raise_file_limit(wanted: int) -> None:
-    """Let this process open ``wanted`` files, as far as the system allows; log a warning if it does not.
+def raise_file_limit(wanted: int) -> int:
+    """Let this process open ``wanted`` files, as far as the system allows; returns how many it may open.
 
     Many systems allow a process 1 024 files unless it asks for more, and every client is one.
     """
@@ -130,6 +131,7 @@ def raise_file_limit(wanted: int) -> None:
         log.warning(
             "Only %d files may be open, of %d wanted: raise the hard limit, or lower MAX_STREAMS.", most, wanted
         )
+    return most
 
 
 def _spare_the_collector() -> None:

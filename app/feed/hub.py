@@ -61,8 +61,8 @@ class Hub:
 
     ``handed_out`` is the newest change that has been handed to every client; it follows ``cursor`` at the end of each
     publish. ``generation`` counts how often the log (re)started; 0 until its position is known. ``is_available`` tells
-    whether the log can be read and listened to; ``is_draining``, that all streams are ending. ``counts`` holds the
-    totals that the System page shows.
+    whether the log can be read and listened to; ``is_draining``, that all streams are ending. ``max_streams`` is
+    how many it accepts. ``counts`` holds the totals that the System page shows.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Hub:
         self.counts: Counter[str] = Counter()
         self._queue_frames = queue_frames
         self._queue_bytes = queue_bytes
-        self._max_streams = max_streams
+        self.max_streams = max_streams
         self._max_streams_per_address = max_streams_per_address
         self._subscriptions: dict[Subscription, None] = {}
         self._streams_of_address: Counter[str] = Counter()
@@ -92,6 +92,10 @@ class Hub:
     def stream_count(self) -> int:
         return len(self._subscriptions)
 
+    def limit_streams(self, most: int) -> None:
+        """Accept no more streams than ``most``: what the process has files for."""
+        self.max_streams = min(self.max_streams, most)
+
     def add(self, subscription: Subscription) -> None:
         """Register a subscription; it is not live yet.
 
@@ -99,8 +103,8 @@ class Hub:
             Full: the worker or the client's address is at its limit of streams.
         """
         address = subscription.address
-        if len(self._subscriptions) >= self._max_streams:
-            raise Full(f"This server has {self._max_streams} streams open and accepts no more.")
+        if len(self._subscriptions) >= self.max_streams:
+            raise Full(f"This server has {self.max_streams} streams open and accepts no more.")
         if self._streams_of_address[address] >= self._max_streams_per_address:
             raise Full(f"{address} has {self._max_streams_per_address} streams open and may open no more.")
         self._subscriptions[subscription] = None

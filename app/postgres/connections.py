@@ -14,11 +14,21 @@ import psycopg2
 from psycopg2 import extensions
 from psycopg2.extensions import connection as Connection
 
-# A peer that vanished silently (a pulled cable, a firewall that dropped its state) is noticed within about 15 seconds.
+# A peer that vanished silently (a pulled cable, a firewall that lost its state) is noticed within about 15 seconds.
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 # A firewall or proxy in between may keep acknowledging for a peer that is gone: then only silence tells. This is longer
 # than any statement_timeout of ours.
 _ANSWER_SECONDS = 15.0
+
+
+# What we rely on, whatever the role, the database or a restored dump sets: tables are found, an idle Listener stays,
+# and names arrive whole.
+_PINNED: dict[str, str | int] = {
+    "search_path": "public",
+    "idle_session_timeout": 0,
+    "statement_timeout": 0,
+    "lock_timeout": 0,
+}
 
 
 def use_gevent() -> None:
@@ -42,8 +52,12 @@ def connect(
         psycopg2.OperationalError: refused, or no answer within ``connect_seconds``.
     """
     parameters: dict[str, Any] = {**_KEEPALIVE, **extensions.parse_dsn(url), "application_name": application_name}
+    parameters["client_encoding"] = "UTF8"
     parameters["options"] = " ".join(
-        [parameters.get("options", ""), *(f"-c {name}={_escaped(value)}" for name, value in settings.items())]
+        [
+            parameters.get("options", ""),
+            *(f"-c {name}={_escaped(value)}" for name, value in {**_PINNED, **settings}.items()),
+        ]
     ).strip()
     if is_patient:
         parameters["connection_factory"] = _Patient

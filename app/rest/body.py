@@ -10,13 +10,45 @@ from __future__ import annotations
 from codecs import BOM_UTF8
 
 import gevent
-from flask import current_app, request
+from flask import Flask, current_app, request
 
 from app.rest.problems import ProblemError
 
 # Set in the WSGI environment once the whole body has been read; the server closes a connection on which it was not.
 IS_READ = "people_feed.body_is_read"
+_RESERVED = "people_feed.reserved_bytes"
 _PIECE_BYTES = 64 * 1024
+# A camera's line of 1 Mbit/s brings 4 MB in this time; the largest body needs 5 Mbit/s.
+_BODY_SECONDS = 30.0
+# All bodies that a worker holds at once: four of the largest, and thousands of ordinary ones.
+_BUDGET_BYTES = 64 * 1024 * 1024
+
+
+class _TooSlow(Exception):
+    """The client takes too long to send the body."""
+
+
+class _Budget:
+    """The bytes of all bodies that this worker holds."""
+
+    used = 0
+
+
+def register_bodies(app: Flask) -> None:
+    """Release what a request's body has reserved once the request is over."""
+
+    @app.teardown_request
+    def release(_error: BaseException | None) -> None:
+        _Budget.used -= request.environ.pop(_RESERVED, 0)
+
+
+def _reserve(size: int) -> None:
+    if _Budget.used + size > _BUDGET_BYTES:
+        raise ProblemError(
+            503, "The server holds as many uploads as it can; please try again shortly.", headers={"Retry-After": "2"}
+        )
+    _Budget.used += size
+    request.environ[_RESERVED] = request.environ.get(_RESERVED, 0) + size
 
 
 def read_body(max_bytes: int | None = None) -> bytes:
@@ -26,7 +58,8 @@ def read_body(max_bytes: int | None = None) -> bytes:
         max_bytes: how long it may be; the app's MAX_CONTENT_LENGTH unless given.
 
     Raises:
-        ProblemError: 400, it ended early or is malformed; 413, it is too large.
+        ProblemError: 400, it ended early or is malformed; 408, it is too slow; 413, it is too large; 503, this worker
+            holds too many bodies.
     """
     most = min(max_bytes or current_app.config["MAX_CONTENT_LENGTH"], current_app.config["MAX_CONTENT_LENGTH"])
     announced = request.content_length
@@ -34,7 +67,11 @@ def read_body(max_bytes: int | None = None) -> bytes:
         raise _too_large(most)
     if announced is None and not request.environ.get("wsgi.input_terminated"):
         announced = 0
-    body = _read(announced, most)
+    try:
+        with gevent.Timeout(_BODY_SECONDS, _TooSlow):
+            body = _read(announced, most)
+    except _TooSlow:
+        raise ProblemError(408, f"The body did not arrive within {_BODY_SECONDS:g} seconds.") from None
     if announced is not None and len(body) < announced:
         raise ProblemError(400, f"The body ended after {len(body)} of {announced} announced bytes; nothing was stored.")
     request.environ[IS_READ] = True
@@ -55,6 +92,7 @@ def _read(announced: int | None, most: int) -> bytes:
         size += len(piece)
         if size > most:
             raise _too_large(most)
+        _reserve(len(piece))
         gevent.sleep(0)  # a fast sender must not hold up the streams
     return b"".join(pieces)
 
