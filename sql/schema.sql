@@ -19,6 +19,59 @@ CREATE TYPE public.session_status AS ENUM (
     'cancelled'
 );
 
+CREATE TABLE public.alert_thresholds (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    session_id uuid,
+    threshold_name text NOT NULL,
+    threshold_value integer NOT NULL,
+    alert_message text,
+    is_active boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    alert_type text DEFAULT 'people_count'::text NOT NULL,
+    resolve_margin integer,
+    CONSTRAINT alert_thresholds_alert_type_check CHECK ((alert_type = ANY (ARRAY['people_count'::text, 'entered_per_minute'::text, 'exited_per_minute'::text, 'processing_latency_ms'::text, 'no_signal_seconds'::text]))),
+    CONSTRAINT alert_thresholds_resolve_margin_check CHECK ((resolve_margin >= 0)),
+    CONSTRAINT alert_thresholds_threshold_value_check CHECK ((threshold_value >= 0))
+);
+
+COMMENT ON COLUMN public.alert_thresholds.resolve_margin IS 'Null: a tenth of the threshold.';
+
+CREATE FUNCTION public.apply_value(threshold public.alert_thresholds, session uuid, value double precision) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    -- Not everything that a camera measures fits into the column.
+    shown integer := greatest(least(value, 2147483647), -2147483648)::integer;
+    margin integer := coalesce(threshold.resolve_margin, threshold.threshold_value / 10);
+    raised uuid := gen_random_uuid();
+    ended uuid;
+begin
+    if not threshold.is_active or value < threshold.threshold_value - margin then
+        delete from public.alert_states where threshold_id = threshold.id and session_id = session
+        returning alert_id into ended;
+        update public.alert_logs set is_resolved = true, current_value = shown where id = ended and not is_resolved;
+        return;
+    end if;
+    if value >= threshold.threshold_value then
+        insert into public.alert_states values (threshold.id, session, raised)
+        on conflict (threshold_id, session_id) do nothing;
+        if found then
+            insert into public.alert_logs
+                (id, session_id, threshold_id, alert_type, alert_message, current_value, threshold_value)
+            values (raised, session, threshold.id, threshold.alert_type,
+                    coalesce(threshold.alert_message, threshold.threshold_name), shown, threshold.threshold_value);
+            return;
+        end if;
+    end if;
+    update public.alert_logs a set current_value = shown
+    from public.alert_states s
+    where s.threshold_id = threshold.id and s.session_id = session and a.id = s.alert_id
+      and not a.is_resolved and a.current_value is distinct from shown;
+end
+$$;
+
 CREATE FUNCTION public.database_identity() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -52,57 +105,55 @@ begin
 end
 $$;
 
-CREATE FUNCTION public.evaluate_metrics() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+CREATE FUNCTION public.evaluate_alerts(most integer DEFAULT 2000) RETURNS bigint
+    LANGUAGE plpgsql
     AS $$
 declare
+    first bigint;
+    last bigint;
     reached record;
 begin
-    if not exists (
-        select from (
-            select session_id, max(current_people_count) as people, max(people_entered_last_minute) as entered,
-                   max(people_exited_last_minute) as exited, max(processing_latency_ms) as latency
-            from new_metrics group by session_id
-        ) m, public.alert_thresholds t
-        where t.is_active and (t.session_id is null or t.session_id = m.session_id)
-          and case t.alert_type
-                  when 'people_count' then m.people
-                  when 'entered_per_minute' then m.entered
-                  when 'exited_per_minute' then m.exited
-                  when 'processing_latency_ms' then m.latency
-              end >= t.threshold_value
-    ) and not exists (
-        select from new_metrics m join public.alert_states s using (session_id)
-    ) then
+    select evaluated into first from alert_cursor for update skip locked;
+    if not found then
         return null;
     end if;
+    -- What was pruned before it was evaluated is passed over.
+    select greatest(first, min(id) - 1) into first from change_log;
+    select max(id) into last from (select id from change_log where id > first order by id limit most) as next;
+    if last is null then
+        return 0;
+    end if;
     for reached in
-        with peaks as (
-            select session_id, max(current_people_count) as people, max(people_entered_last_minute) as entered,
-                   max(people_exited_last_minute) as exited, max(processing_latency_ms) as latency
-            from new_metrics group by session_id
-        ), latest as (
-            select distinct on (session_id) * from new_metrics order by session_id, timestamp desc
+        with readings as (
+            select id, session_id, payload::json -> 'data' as data from change_log
+            where id > first and id <= last and table_name = 'realtime_metrics' and action = 'INSERT'
+        ), pairs as (
+            select r.id, r.session_id, t as threshold, t.id as threshold_id, v.value,
+                   t.is_active and v.value >= t.threshold_value as reaches
+            from readings r
+            join sessions s on s.id = r.session_id  -- it may have been deleted meanwhile
+            cross join lateral (values
+                ('people_count', (data ->> 'current_people_count')::double precision),
+                ('entered_per_minute', (data ->> 'people_entered_last_minute')::double precision),
+                ('exited_per_minute', (data ->> 'people_exited_last_minute')::double precision),
+                ('processing_latency_ms', (data ->> 'processing_latency_ms')::double precision)) as v (alert_type, value)
+            join alert_thresholds t
+                on t.alert_type = v.alert_type and (t.session_id is null or t.session_id = r.session_id)
+            where v.value is not null
         )
-        select t as threshold, p.session_id, v.peak, coalesce(v.latest, v.peak) as latest
-        from peaks p
-        join latest l using (session_id)
-        cross join lateral (values
-            ('people_count', p.people::double precision, l.current_people_count::double precision),
-            ('entered_per_minute', p.entered, l.people_entered_last_minute),
-            ('exited_per_minute', p.exited, l.people_exited_last_minute),
-            ('processing_latency_ms', p.latency, l.processing_latency_ms)) as v (alert_type, peak, latest)
-        join public.alert_thresholds t
-            on t.alert_type = v.alert_type and (t.session_id is null or t.session_id = p.session_id)
-        where v.peak is not null
-          and (t.is_active and v.peak >= t.threshold_value or exists (
-              select from public.alert_states s where s.threshold_id = t.id and s.session_id = p.session_id))
-        order by t.id, p.session_id
+        -- Most readings reach no threshold and belong to no alert that lasts: only the others are looked at one by one.
+        select threshold, session_id, value from (
+            select *, bool_or(reaches) over (partition by threshold_id, session_id order by id) as was_reached,
+                   exists (select from alert_states a
+                           where a.threshold_id = p.threshold_id and a.session_id = p.session_id) as lasts
+            from pairs p) as judged
+        where was_reached or lasts
+        order by id, threshold_id
     loop
-        perform public.settle_alert(reached.threshold, reached.session_id, reached.peak, reached.latest);
+        perform apply_value(reached.threshold, reached.session_id, reached.value);
     end loop;
-    return null;
+    update alert_cursor set evaluated = last;
+    return last - first;
 end
 $$;
 
@@ -123,7 +174,7 @@ begin
             select from alert_states
             where threshold_id = (reached.threshold).id and session_id = reached.session_id)
         then
-            perform settle_alert(reached.threshold, reached.session_id, reached.silent, reached.silent);
+            perform apply_value(reached.threshold, reached.session_id, reached.silent);
         end if;
     end loop;
     with ended as (
@@ -555,63 +606,6 @@ begin
 end
 $$;
 
-CREATE TABLE public.alert_thresholds (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    session_id uuid,
-    threshold_name text NOT NULL,
-    threshold_value integer NOT NULL,
-    alert_message text,
-    is_active boolean DEFAULT true NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    alert_type text DEFAULT 'people_count'::text NOT NULL,
-    resolve_margin integer,
-    CONSTRAINT alert_thresholds_alert_type_check CHECK ((alert_type = ANY (ARRAY['people_count'::text, 'entered_per_minute'::text, 'exited_per_minute'::text, 'processing_latency_ms'::text, 'no_signal_seconds'::text]))),
-    CONSTRAINT alert_thresholds_resolve_margin_check CHECK ((resolve_margin >= 0)),
-    CONSTRAINT alert_thresholds_threshold_value_check CHECK ((threshold_value >= 0))
-);
-
-COMMENT ON COLUMN public.alert_thresholds.resolve_margin IS 'Null: a tenth of the threshold.';
-
-CREATE FUNCTION public.settle_alert(threshold public.alert_thresholds, session uuid, peak double precision, latest double precision) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-    -- Not everything that a camera measures fits into the column.
-    top integer := least(peak, 2147483647)::integer;
-    now_value integer := least(latest, 2147483647)::integer;
-    margin integer := coalesce(threshold.resolve_margin, threshold.threshold_value / 10);
-    raised uuid := gen_random_uuid();
-    settled uuid;
-begin
-    if threshold.is_active and peak >= threshold.threshold_value then
-        insert into public.alert_states values (threshold.id, session, raised)
-        on conflict (threshold_id, session_id) do nothing;
-        if found then
-            insert into public.alert_logs
-                (id, session_id, threshold_id, alert_type, alert_message, current_value, threshold_value)
-            values (raised, session, threshold.id, threshold.alert_type,
-                    coalesce(threshold.alert_message, threshold.threshold_name), top, threshold.threshold_value);
-        end if;
-    end if;
-    if not threshold.is_active or latest < threshold.threshold_value - margin then
-        delete from public.alert_states where threshold_id = threshold.id and session_id = session
-        returning alert_id into settled;
-        update public.alert_logs set is_resolved = true, current_value = now_value
-        where id = settled and not is_resolved;
-    else
-        update public.alert_logs a set current_value = now_value
-        from public.alert_states s
-        where s.threshold_id = threshold.id and s.session_id = session and a.id = s.alert_id and a.id <> raised
-          and not a.is_resolved and a.current_value is distinct from now_value;
-    end if;
-exception when others then
-    -- Whatever goes wrong with an alert, the camera's metrics are written.
-    raise warning 'alert of threshold % for session %: %', threshold.id, session, sqlerrm;
-end
-$$;
-
 CREATE FUNCTION public.sum_quarters(sessions uuid[], starts timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
@@ -671,6 +665,12 @@ begin
     return new;
 end
 $$;
+
+CREATE TABLE public.alert_cursor (
+    is_only boolean DEFAULT true NOT NULL,
+    evaluated bigint NOT NULL,
+    CONSTRAINT alert_cursor_is_only_check CHECK (is_only)
+);
 
 CREATE TABLE public.alert_logs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -846,6 +846,9 @@ CREATE TABLE public.sessions (
     CONSTRAINT sessions_total_frames_check CHECK ((total_frames >= 0))
 );
 
+ALTER TABLE ONLY public.alert_cursor
+    ADD CONSTRAINT alert_cursor_pkey PRIMARY KEY (is_only);
+
 ALTER TABLE ONLY public.alert_logs
     ADD CONSTRAINT alert_logs_pkey PRIMARY KEY (id);
 
@@ -923,8 +926,6 @@ CREATE TRIGGER alert_thresholds_touch_updated_at BEFORE UPDATE ON public.alert_t
 CREATE TRIGGER alert_truncate AFTER TRUNCATE ON public.alert_logs FOR EACH STATEMENT EXECUTE FUNCTION public.notify_alert_change();
 
 CREATE CONSTRAINT TRIGGER change_log_pending_commit AFTER INSERT ON public.change_log_pending DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.record_pending_change();
-
-CREATE TRIGGER metric_alerts AFTER INSERT ON public.realtime_metrics REFERENCING NEW TABLE AS new_metrics FOR EACH STATEMENT EXECUTE FUNCTION public.evaluate_metrics();
 
 CREATE CONSTRAINT TRIGGER metrics_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.realtime_metrics DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_metrics_change();
 

@@ -36,7 +36,6 @@ _TRIGGERS = {
     "movement_truncate",
     "alert_truncate",
     "metrics_truncate",
-    "metric_alerts",
     "alert_logs_keep_resolved_at",
     "threshold_delete",
     "threshold_change",

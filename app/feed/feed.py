@@ -17,6 +17,7 @@ from functools import partial
 import gevent
 
 from app.config import Config
+from app.feed.alerts import Alerts
 from app.feed.counts import Counts
 from app.feed.hub import Hub
 from app.feed.listener import Listener
@@ -71,8 +72,13 @@ class Feed:
             partial(connect, database_url, application_name="people-feed counts"),
             silence_seconds=config.session_silence_seconds,
         )
+        alerts = Alerts(
+            partial(connect, database_url, application_name="people-feed alerts"),
+            lambda: (hub.generation, hub.newest_reading),
+        )
         periodic = (
             Periodic("sending heartbeats", _heartbeat(hub, config.heartbeat_seconds)),
+            Periodic("evaluating alerts", alerts.work, first_seconds=0.5, at_end=alerts.close),
             Periodic("updating the counts", counts.work, first_seconds=1.0, jitter=0.4, at_end=counts.close),
             Periodic("pruning the change log", pruner.work, first_seconds=60.0, jitter=0.5),
         )

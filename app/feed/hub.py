@@ -62,7 +62,8 @@ class Hub:
     ``handed_out`` is the newest change that has been handed to every client; it follows ``cursor`` at the end of each
     publish. ``generation`` counts how often the log (re)started; 0 until its position is known. ``is_available`` tells
     whether the log can be read and listened to; ``is_draining``, that all streams are ending. ``max_streams`` is
-    how many it accepts. ``counts`` holds the totals that the System page shows.
+    how many it accepts. ``newest_reading`` is the id of the newest change of metrics. ``counts`` holds the totals that
+    the System page shows.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Hub:
         self.is_available = False
         self.is_draining = False
         self.counts: Counter[str] = Counter()
+        self.newest_reading = 0
         self._queue_frames = queue_frames
         self._queue_bytes = queue_bytes
         self.max_streams = max_streams
@@ -149,6 +151,8 @@ class Hub:
         self.counts["changes"] += len(changes)
         batches: dict[Group, list[Change]] = {}
         for change in changes:
+            if change.topic == "metrics":
+                self.newest_reading = change.id
             for group in self._concerned(change):
                 batches.setdefault(group, []).append(change)
         served = 0

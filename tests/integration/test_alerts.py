@@ -5,9 +5,17 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
+from sqlalchemy import text
 
 from app.feed.counts import Counts
 from app.postgres.connections import connect
+from app.postgres.tables import db
+
+
+@pytest.fixture(autouse=True)
+def context(app):
+    with app.app_context():
+        yield
 
 
 @pytest.fixture
@@ -45,6 +53,9 @@ def count(client, session_id, *values, field="current_people_count"):
 
 
 def alerts(client):
+    """Values and states, once what was committed has been evaluated, as a worker does within moments."""
+    with db.engine.begin() as connection:
+        connection.execute(text("select evaluate_alerts()"))
     rows = client.get("/api/alerts?order=triggered_at").json["items"]
     return [(row["current_value"], row["is_resolved"]) for row in rows]
 
@@ -70,6 +81,7 @@ def test_an_alert_opens_once_follows_the_value_and_resolves_itself_below_the_mar
 def test_resolving_by_hand_is_respected_until_the_value_has_fallen(client, session_id):
     threshold(client)
     count(client, session_id, 12)
+    assert alerts(client) == [(12, False)]
     [alert] = client.get("/api/alerts").json["items"]
     resolved = client.post(f"/api/alerts/{alert['id']}/resolve").json
     assert (resolved["is_resolved"], resolved["resolved_at"] is None) == (True, False)
@@ -149,6 +161,7 @@ def test_a_silent_session_raises_an_alert_until_it_reports_again(client, session
 def test_alerts_end_with_their_session(client, session_id, keep):
     threshold(client)
     count(client, session_id, 20)
+    assert alerts(client) == [(20, False)]
     client.post(f"/api/sessions/{session_id}/stop")
     keep()
     assert alerts(client) == [(20, True)]

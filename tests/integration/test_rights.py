@@ -88,10 +88,12 @@ def test_a_role_that_may_only_connect_cannot_forge_changes(admin_url, role, kind
         "select fold_movements()",
         "select end_silent_sessions('1 second')",
         "select evaluate_silence()",
+        "select evaluate_alerts()",
+        "select 1 from alert_cursor for update",
         "select recount_movements()",
         "select recognize_database()",
         "select test_sse_triggers()",
-        "create temp table t (id int); create trigger t after insert on t execute function evaluate_metrics()",
+        "create temp table t (id int); create trigger t after insert on t execute function keep_resolved_at()",
         "create temp table t (id int); create trigger t after insert on t execute function record_pending_change()",
         "create temp table t (id int);"
         " create trigger t after insert on t execute function resolve_alerts_of_threshold()",
