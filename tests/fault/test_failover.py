@@ -11,7 +11,7 @@ import pytest
 from app.postgres import binaries
 from app.postgres.connections import connect
 from app.postgres.embedded import Server
-from app.postgres.migrate import migrate
+from app.postgres.migrate import FOLDER, migrate
 from tests.event_stream import open_stream, wait_until_ready
 from tests.waiting import until
 
@@ -138,7 +138,21 @@ def test_a_dump_restored_under_the_feed_resets_clients(gunicorn, primary, dump):
         assert stream.changes(1)[0]["id"] == newest(primary.url())
 
 
-def test_the_upgrade_to_the_new_identity_resets_nobody(primary):
-    """What was at home by the old definition of the identity is at home by the new one."""
-    assert run(primary.url(), "select database_identity = database_identity() from change_log_home") == [(True,)]
-    assert run(primary.url(), "select recognize_database()") == [(False,)]
+@pytest.mark.parametrize(("was_at_home", "restarts"), [(True, False), (False, True)])
+def test_the_upgrade_to_the_new_identity_resets_only_a_copy(database_url, admin_url, tmp_path, was_at_home, restarts):
+    """What was at home by the old definition of the identity is at home by the new one, and a copy is none."""
+    url = f"{admin_url.partition('?')[0]}_old?{admin_url.partition('?')[2]}"
+    name = url.partition("?")[0].rpartition("/")[2]
+    run(admin_url, f"create database {name}")
+    try:
+        for file in sorted(FOLDER.glob("[0-9]*.sql")):
+            if file.name < "0016":
+                shutil.copy(file, tmp_path / file.name)
+        migrate(url, tmp_path)
+        if not was_at_home:
+            run(url, "update change_log_home set database_identity = 'another'")
+        assert run(url, "select database_identity = database_identity() from change_log_home") == [(was_at_home,)]
+        migrate(url)
+        assert run(url, "select recognize_database()") == [(restarts,)]
+    finally:
+        run(admin_url, f"drop database {name} with (force)")
