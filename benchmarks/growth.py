@@ -2,7 +2,7 @@
 
     ./run python benchmarks/growth.py [--servers ours,nchan] [--rounds 5] [--seconds 3] [--json FILE] [--picture FILE]
 
-Every client gets every change. For each number of clients the server is started anew and the rates go up; the table
+Every client gets every change. For each number of clients the server is restarted and the rates go up; the table
 holds medians of the rounds, the picture shows where the lines bend. A measurement in which a client lost, repeated or
 disordered anything does not count. A cell of more deliveries than a core can make shows what overload looks like.
 """

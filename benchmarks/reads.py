@@ -3,7 +3,7 @@
     ./run python benchmarks/reads.py [--rows 10000000] [--requests 200] [--explain]
 
 A thousand sessions of one day each, within 90 days up to now; one more that lasts all of them and has a tenth of the
-movements. The rows are written without triggers, then counted anew, as after a restore. Each kind of request is sent
+movements. The rows are written without triggers, then recounted, as after a restore. Each kind of request is sent
 one after the other, each time with other values. --explain prints the plans of PostgreSQL.
 """
 

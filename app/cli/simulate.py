@@ -1,6 +1,6 @@
 """flask simulate: cameras that count imaginary people, until stopped.
 
-Invariant: it writes what cameras write, one transaction per observation; nobody leaves an empty room, and every session
+Invariant: it writes what cameras write, one transaction per observation; no one leaves an empty room, and every session
 is completed at the end. The same seed gives the same people. It publishes nothing and raises no alerts: the database
 does, from the readings and a threshold that each session brings.
 """
@@ -119,7 +119,7 @@ class Camera:
         )
 
     def _direction(self, seconds: float) -> str:
-        """The more people inside than the tide would have, the likelier somebody leaves."""
+        """The more people inside than the tide would have, the likelier a person leaves."""
         wanted = _CROWD * (0.8 + 0.6 * math.sin((seconds + self._phase) / _TIDE_SECONDS * 2 * math.pi))
         goes_in = self._random.random() < 1 / (1 + math.exp((self.inside - wanted) / 3))
         return "in" if goes_in or self.inside == 0 else "out"

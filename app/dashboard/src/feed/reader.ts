@@ -74,7 +74,7 @@ export class Reader {
 
   /** Forget the cursor and ask for a new snapshot. */
   restart(): void {
-    this.key = `${this.#tab}/${++readers}`; // another need, to be judged anew
+    this.key = `${this.#tab}/${++readers}`; // another need, to be judged again
     this.#kept = [];
     this.#cursor = null;
     this.#listener.reset();
