@@ -8,6 +8,7 @@ loop while resolving names, so we do both here. Knows nothing of pools, tables o
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg2
@@ -53,12 +54,9 @@ def connect(
     """
     parameters: dict[str, Any] = {**_KEEPALIVE, **extensions.parse_dsn(url), "application_name": application_name}
     parameters["client_encoding"] = "UTF8"
-    parameters["options"] = " ".join(
-        [
-            parameters.get("options", ""),
-            *(f"-c {name}={_escaped(value)}" for name, value in {**_PINNED, **settings}.items()),
-        ]
-    ).strip()
+    # The last one counts: ours, then what the URL says, then what this connection is for.
+    own, given = _options(_PINNED), _options(settings)
+    parameters["options"] = " ".join(part for part in (own, parameters.get("options", ""), given) if part)
     if is_patient:
         parameters["connection_factory"] = _Patient
     if extensions.get_wait_callback() is None:
@@ -99,6 +97,10 @@ def _resolved(parameters: dict[str, Any]) -> dict[str, Any]:
     found = socket.getaddrinfo(host, parameters.get("port", 5432), type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
     return parameters | {"hostaddr": ",".join(addresses), "host": ",".join([host] * len(addresses))}
+
+
+def _options(settings: Mapping[str, str | int]) -> str:
+    return " ".join(f"-c {name}={_escaped(value)}" for name, value in settings.items())
 
 
 def _escaped(value: str | int) -> str:

@@ -45,7 +45,7 @@ def test_a_killed_postgres_is_started_again_while_the_feed_runs(embedded, data_d
     insert(database, "before")
     old = postmaster(data_dir)
     os.kill(old, signal.SIGKILL)
-    until(lambda: "runs again" in gunicorn.log)
+    until(lambda: "is running again" in gunicorn.log)
     assert postmaster(data_dir) != old
     until(lambda: status(f"{gunicorn.url}/api/ready") == 200)
     insert(database, "after")
@@ -58,7 +58,7 @@ def test_postgres_is_watched_after_a_reload_too(embedded, data_dir):
     gunicorn.process.send_signal(signal.SIGHUP)
     until(lambda: gunicorn.workers() and not set(old) & set(gunicorn.workers()))
     os.kill(postmaster(data_dir), signal.SIGKILL)
-    until(lambda: "runs again" in gunicorn.log)
+    until(lambda: "is running again" in gunicorn.log)
     until(lambda: status(f"{gunicorn.url}/api/ready") == 200)
 
 
