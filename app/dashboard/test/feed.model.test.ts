@@ -113,7 +113,7 @@ function showCount(world: World, feed: Feed, topic: Topic): Shown {
     apply,
     async load(source, signal) {
       const { body, cursor } = await source.read(`/api/${topic}?limit=1`, signal);
-      last = Number(cursor);
+      last = world.lastIdAt(cursor);
       return { value: (body as { total: number }).total, cursor };
     },
   });

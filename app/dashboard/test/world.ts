@@ -167,6 +167,11 @@ export class World {
     return answer;
   }
 
+  /** The id of the last change up to a cursor. The model is the server that wrote it, so it alone may look inside. */
+  lastIdAt(cursor: Cursor): number {
+    return Number(cursor);
+  }
+
   /** The rows that a list of this kind should show. */
   expected(
     topic: Topic,
@@ -260,21 +265,21 @@ export class World {
       open.fail();
       return;
     }
-    const cursor = lastEventId === null ? null : Number(lastEventId);
-    const lost = cursor !== null && (cursor < this.prunedTo || cursor > this.lastId);
-    const status = cursor === null ? 'live' : lost ? 'reset' : 'resumed';
+    const asked = lastEventId === null ? null : this.lastIdAt(lastEventId as Cursor);
+    const lost = asked !== null && (asked < this.prunedTo || asked > this.lastId);
+    const status = asked === null ? 'live' : lost ? 'reset' : 'resumed';
     this.opened += 1;
     this.connections.add(open);
-    const place = cursor === null || lost ? this.lastId : cursor;
+    const start = asked === null || lost ? this.lastId : asked;
     open.send(
       JSON.stringify({
         type: 'connection',
-        data: { topics: open.topics, cursor: String(place), status },
+        data: { topics: open.topics, cursor: String(start), status },
         timestamp: '',
       }),
-      place,
+      start,
     );
-    for (const change of this.log) if (change.id > place) this.#send(open, change);
+    for (const change of this.log) if (change.id > start) this.#send(open, change);
   }
 
   #send(open: Open, change: Logged): void {
