@@ -32,7 +32,7 @@ def test_nothing_on_a_page_keeps_anybody_out(context, tab, counted, path, colour
         pytest.skip("axe-core is not installed: run npm ci in app/dashboard")
     page = tab(path.format(id=counted))
     page.emulate_media(color_scheme=colours, reduced_motion="reduce")
-    page.locator(".content :is(.panel, .table-place, .chart)").first.wait_for()
+    page.locator(".content :is(.panel, .table-scroll, .chart)").first.wait_for()
     page.evaluate(Path(AXE).read_text())
     found = page.evaluate("axe.run().then(({ violations }) => violations)")
     serious = [
@@ -48,7 +48,7 @@ def test_a_phone_shows_a_page_without_scrolling_sideways(browser, feed, counted,
     phone = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True)
     page = phone.new_page()
     page.goto(feed.url + path.format(id=counted))
-    page.locator(".content :is(.panel, .table-place, .chart)").first.wait_for()
+    page.locator(".content :is(.panel, .table-scroll, .chart)").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     phone.close()
 

@@ -34,7 +34,7 @@ export function Chart({
 }) {
   const words = useWords();
   const { theme } = useSettings();
-  const place = useRef<HTMLDivElement>(null);
+  const container = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef({ data, onZoom });
   latest.current = { data, onZoom };
@@ -42,7 +42,7 @@ export function Chart({
   const shape = lines.map((line) => `${line.label} ${line.color} ${line.dashed ?? ''}`).join('|');
 
   useEffect(() => {
-    const element = place.current;
+    const element = container.current;
     if (!element) return;
     const style = getComputedStyle(document.documentElement);
     const color = (name: string) => style.getPropertyValue(name).trim();
@@ -151,7 +151,7 @@ export function Chart({
         <span>{label}</span>
         <output className="readout" aria-hidden="true" />
       </figcaption>
-      <div ref={place} className="chart-place" role="img" aria-label={`${label}: ${summary}`} />
+      <div ref={container} className="chart-body" role="img" aria-label={`${label}: ${summary}`} />
     </figure>
   );
 }

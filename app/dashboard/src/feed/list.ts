@@ -89,7 +89,7 @@ function applyChanges<T extends Topic>(
     if (change.action === 'DELETE' || !matches(row)) continue;
     const key = keyOf(topic, row);
     if (floor !== null && key < floor) continue;
-    rows.splice(placeOf(rows, topic, key), 0, row);
+    rows.splice(indexFor(rows, topic, key), 0, row);
     if (rows.length > limit) {
       rows.pop();
       const last = rows.at(-1);
@@ -99,14 +99,14 @@ function applyChanges<T extends Topic>(
   return { rows, floor };
 }
 
-/** Where a key belongs; new rows nearly always come first. */
-function placeOf<T extends Topic>(rows: readonly RowOf[T][], topic: T, key: string): number {
-  let place = 0;
+/** The index at which a row belongs. Searches from the top, because new rows nearly always come first. */
+function indexFor<T extends Topic>(rows: readonly RowOf[T][], topic: T, key: string): number {
+  let index = 0;
   for (const row of rows) {
     if (keyOf(topic, row) <= key) break;
-    place += 1;
+    index += 1;
   }
-  return place;
+  return index;
 }
 
 function keyOf<T extends Topic>(topic: T, row: RowOf[T]): string {

@@ -34,8 +34,8 @@ export function LivePage() {
     () =>
       ids.flatMap((id) => {
         const row = [...active.rows, ...recent.rows].find((one) => one.id === id);
-        const place = choosable.findIndex((one) => one.id === id);
-        return row ? [{ id, name: row.session_name, color: `--line-${Math.max(0, place) % COLORS}` }] : [];
+        const index = choosable.findIndex((one) => one.id === id);
+        return row ? [{ id, name: row.session_name, color: `--line-${Math.max(0, index) % COLORS}` }] : [];
       }),
     [ids.join(), active.rows, recent.rows],
   );
@@ -76,7 +76,7 @@ export function LivePage() {
         </span>
       </div>
       <div className="chips" role="group" aria-label={t('Sessions')}>
-        {choosable.map((row, place) => (
+        {choosable.map((row, index) => (
           <button
             key={row.id}
             type="button"
@@ -84,7 +84,7 @@ export function LivePage() {
             aria-pressed={ids.includes(row.id)}
             onClick={() => toggle(row.id)}
           >
-            <i style={{ background: `var(--line-${place % COLORS})` }} />
+            <i style={{ background: `var(--line-${index % COLORS})` }} />
             {row.session_name}
           </button>
         ))}

@@ -131,7 +131,7 @@ function Table({
     );
   };
   return (
-    <div className="table-place">
+    <div className="table-scroll">
       <table>
         <thead>
           <tr>
