@@ -62,7 +62,7 @@ def test_the_dashboard_counts_what_the_database_holds(tab, counted):
 
 def test_an_empty_dashboard_says_how_to_feed_it(tab):
     page = tab("/")
-    page.get_by_role("button", name="Show how to feed data").click()
+    page.get_by_role("button", name="Show how to send data").click()
     page.get_by_text("flask simulate").wait_for()
 
 
@@ -76,7 +76,7 @@ def test_a_reload_stays_where_one_was(tab, counted):
 
 def test_an_address_that_leads_nowhere_says_so(tab, feed):
     page = tab("/sessions/00000000-0000-4000-8000-000000000000")
-    page.get_by_text("There is no such session").wait_for()
+    page.get_by_text("Session not found").wait_for()
 
 
 def test_vietnamese_is_one_click_away_and_stays(tab):
@@ -104,7 +104,7 @@ def test_a_session_is_started_renamed_stopped_and_deleted(tab, database):
     assert database.run("select end_time is not null and duration_seconds >= 0 from sessions")
     row.get_by_role("button", name=re.compile("Delete")).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    page.get_by_text("No session matches.").wait_for()
+    page.get_by_text("No sessions match.").wait_for()
     assert database.run("select count(*) from sessions") == 0
 
 
@@ -123,6 +123,6 @@ def test_a_threshold_is_created_and_switched_off(tab, database):
     page.get_by_label("Name", exact=True).fill("Too many")
     page.get_by_label("Limit (people)").fill("40")
     page.get_by_role("button", name="Save").click()
-    page.get_by_role("switch", name="Switch Too many").click()
+    page.get_by_role("switch", name="Enable Too many").click()
     page.locator(".thresholds .off").wait_for()
     assert not database.run("select is_active from alert_thresholds where threshold_value = 40")

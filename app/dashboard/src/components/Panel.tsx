@@ -51,7 +51,7 @@ export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
   return (
     <div className="failed" role="alert">
       <span>
-        {t('The server does not answer. What is shown may be old.')} <small>{error.message}</small>
+        {t('The server is not responding. What you see may be out of date.')} <small>{error.message}</small>
       </span>
       {retry && (
         <button type="button" onClick={retry}>

@@ -21,7 +21,7 @@ export const PAGE = {
   system: 'System',
 } as const satisfies Record<string, Key>;
 export const THEME = {
-  system: 'Colours: as the system',
+  system: 'Colours: same as system',
   light: 'Colours: light',
   dark: 'Colours: dark',
 } as const satisfies Record<string, Key>;

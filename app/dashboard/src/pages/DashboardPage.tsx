@@ -78,7 +78,7 @@ export function DashboardPage() {
         {alertsLoading ? (
           <Loading lines={3} />
         ) : alerts.length === 0 ? (
-          <Empty icon="check">{t('Nothing needs you.')}</Empty>
+          <Empty icon="check">{t('Nothing needs your attention.')}</Empty>
         ) : (
           <ul className="alert-list">
             {alerts.slice(0, 12).map((alert) => (
@@ -114,7 +114,7 @@ function Figures({
   const peak = usePeak(inside, now);
   const recent = flow ? lastHour(flow, now).slice(-6, -1) : [];
   const rate = (direction: 'in' | 'out') =>
-    t('{n} a minute', {
+    t('{n} per minute', {
       n: number(recent.reduce((sum, minute) => sum + minute[direction], 0) / Math.max(1, recent.length), 1),
     });
   const shown = (value: number | null | undefined) => (value == null ? '–' : number(value));

@@ -69,10 +69,10 @@ export function LivePage() {
         )}
         <span className="quiet grow" role="status">
           {pausedAt !== null
-            ? t('Paused at {time}. Readings are still being kept.', { time: time(pausedAt, true) })
+            ? t('Paused at {time}. New readings are still collected.', { time: time(pausedAt, true) })
             : zoom
               ? t('Zoomed in.')
-              : t('Drag across a chart to zoom, double-click to go back.')}
+              : t('Drag across a chart to zoom in; double-click to zoom out.')}
         </span>
       </div>
       <div className="chips" role="group" aria-label={t('Sessions')}>

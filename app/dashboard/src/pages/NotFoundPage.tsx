@@ -7,7 +7,7 @@ export function NotFoundPage() {
   const { t } = useWords();
   return (
     <Empty icon="search">
-      <h1>{t('There is no such page')}</h1>
+      <h1>{t('Page not found')}</h1>
       <p>
         {t('The address may have been mistyped.')}{' '}
         <a href="/" onClick={follow}>

@@ -73,7 +73,7 @@ export function SessionsPage() {
       {!page ? (
         <Loading lines={10} />
       ) : page.items.length === 0 ? (
-        <Empty icon="sessions">{t('No session matches.')}</Empty>
+        <Empty icon="sessions">{t('No sessions match.')}</Empty>
       ) : (
         <Table rows={page.items} order={order} onOrder={(next) => change({ order: next })} />
       )}
