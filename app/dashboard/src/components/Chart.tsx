@@ -1,7 +1,8 @@
 /**
- * A chart over time (uPlot). The chart object lives as long as the component; new data only redraws it.
+ * A chart over time (uPlot).
  *
- * Colours come from the page's CSS variables, so that light and dark need nothing here.
+ * Invariant: new data only redraws the chart; it is created again when its lines, language or colours change. Colours
+ * come from the page's CSS variables, so nothing here knows about light and dark.
  */
 import { useEffect, useRef } from 'react';
 import uPlot from 'uplot';
@@ -46,7 +47,7 @@ export function Chart({
     if (!element) return;
     const style = getComputedStyle(document.documentElement);
     const color = (name: string) => style.getPropertyValue(name).trim();
-    // The canvas knows no rem: scale the axes with the text of the page, which is larger on a wall screen.
+    // A canvas has no rem: scale the axes with the text of the page, which is larger on a wall screen.
     const rem = parseFloat(style.fontSize);
     const axis = {
       stroke: color('--faint'),

@@ -1,4 +1,4 @@
-/** The connection's state, always visible: live and how far behind, or lost and since when. */
+/** The connection's state, always visible: live and with what latency, or lost and since when. */
 import { useEffect, useState } from 'react';
 import { behind, medianLatency } from '../browser/latency';
 import { feedOf } from '../feed/shared';

@@ -1,4 +1,4 @@
-/** What an operator sees before the first camera counts: how to make one count. */
+/** What an operator sees before any camera counts: how to send data. */
 import { useState } from 'react';
 import { useWords } from '../i18n/language';
 import { Empty } from './Panel';

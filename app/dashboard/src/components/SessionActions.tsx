@@ -1,4 +1,4 @@
-/** What an operator does with a session: stop, rename, delete. Asks first if it cannot be undone. */
+/** What an operator does with a session: stop, rename, delete. Stopping and deleting ask for confirmation. */
 import { useState } from 'react';
 import { send } from '../api/rest';
 import type { Session } from '../feed/rows';

@@ -1,4 +1,4 @@
-/** Thresholds: when to raise an alert. They are not streamed; the list is read again after each change made here. */
+/** Thresholds: when to raise an alert. They are not streamed, so the list is read again after each change made here. */
 import { useEffect, useState } from 'react';
 import { get, send } from '../api/rest';
 import type { Threshold } from '../feed/rows';

@@ -1,10 +1,10 @@
 /**
  * Cursor: how far a reader has come in the change log, as the server wrote it.
  *
- * Invariant: a cursor is opaque text. Any code may keep it, send it back and compare two for equality; none may calculate
- * with it or order it. Only this file looks inside, because the readers of a browser share one stream although their
- * snapshots were read at different cursors, so it must know which came first. It may, because it ships with the server
- * whose cursors it reads; other clients do not.
+ * Invariant: a cursor is opaque text. Any code may keep it, send it back and compare two for equality; none may
+ * calculate with it or order it. Only this file looks inside: the readers of a browser share one stream although their
+ * snapshots were read at different cursors, so something must know which came first. It ships with the server whose
+ * cursors it reads; other clients do not.
  */
 declare const brand: unique symbol;
 export type Cursor = string & { readonly [brand]: 'Cursor' };

@@ -11,9 +11,9 @@ import type { RowOf } from './rows';
 
 export interface ListOptions<T extends Topic> {
   sessionId?: string | null;
-  /** Only rows for which this holds; must agree with `query`. */
+  /** Keep only rows for which this is true; must agree with `query`. */
   matches?: (row: RowOf[T]) => boolean;
-  /** More of the REST query, such as `resolved=false`. */
+  /** Further parameters of the REST query, such as `resolved=false`. */
   query?: Readonly<Record<string, string>>;
   limit?: number;
 }
@@ -47,7 +47,7 @@ export function listOf<T extends Topic>(topic: T, options: ListOptions<T> = {}):
   };
 }
 
-/** Instants as text that sorts: the fraction is always six digits, as PostgreSQL leaves out trailing zeros. */
+/** An instant as text that sorts: pads the fraction to six digits, because PostgreSQL omits trailing zeros. */
 export function instantKey(time: string): string {
   const [seconds = '', rest = ''] = [time.slice(0, 19), time.slice(19)];
   const fraction = /^\.(\d+)/.exec(rest)?.[1] ?? '';

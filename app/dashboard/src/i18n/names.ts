@@ -1,4 +1,4 @@
-/** Names of the states and kinds in rows and statistics. */
+/** Texts for the states and kinds that rows and workers have, and for the pages. */
 import type { Key } from './vi';
 
 export const STATUS = {

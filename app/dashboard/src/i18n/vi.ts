@@ -1,4 +1,4 @@
-/** Tiếng Việt, by the English words: the keys are all the words that the pages use. */
+/** Vietnamese, keyed by the English text: the keys are all the texts that the pages use. */
 export const vi = {
   'People counting': 'Đếm người',
   'Skip to content': 'Đến nội dung chính',

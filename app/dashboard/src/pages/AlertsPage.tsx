@@ -1,4 +1,4 @@
-/** Alerts: what is open, what was resolved, and when to raise one. */
+/** Alerts: open and resolved ones, notifications, and the thresholds that raise them. */
 import { useState } from 'react';
 import { allowNotifications } from '../browser/alarm';
 import { changeSettings, useSettings } from '../browser/settings';

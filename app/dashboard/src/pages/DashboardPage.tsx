@@ -1,4 +1,4 @@
-/** Dashboard: how many people are inside, who passes now, and which alerts are open. */
+/** Dashboard: how many people are inside, who is passing, and which alerts are open. */
 import { useEffect, useMemo, useState } from 'react';
 import { flowPlot, lastHour, type Flow } from '../plots/flow';
 import { latestPlot, type Latest } from '../plots/latest';
@@ -181,7 +181,7 @@ function useToday(): { in: number; out: number } | null {
   return value && { in: value.in.total, out: value.out.total };
 }
 
-/** The highest count that this page has seen today; kept in the browser, so that it survives a reload. */
+/** The highest count that this browser has seen today; stored, so that it survives a reload. */
 function usePeak(inside: number | null, now: number): { value: number; at: number } | null {
   const key = `peak ${new Date(now).toDateString()}`;
   const [peak, setPeak] = useState<{ value: number; at: number } | null>(null);

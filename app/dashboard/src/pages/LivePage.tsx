@@ -1,4 +1,4 @@
-/** Live: the readings of the selected sessions, as they arrive. The selection is part of the address. */
+/** Live: the readings of the selected sessions as they arrive. The selection is kept in the address. */
 import { useMemo, useState } from 'react';
 import { useActiveSessions, useList } from '../hooks/useList';
 import { useWords } from '../i18n/language';

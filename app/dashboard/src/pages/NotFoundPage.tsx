@@ -1,8 +1,8 @@
+/** Not found: what an unknown address shows. */
 import { Empty } from '../components/Panel';
 import { useWords } from '../i18n/language';
 import { follow } from '../router';
 
-/** For addresses that lead nowhere. */
 export function NotFoundPage() {
   const { t } = useWords();
   return (

@@ -1,4 +1,4 @@
-/** Session: one counting run, its charts, where people passed, its alerts and settings. */
+/** Session: one counting run with its charts, movements, alerts and settings. */
 import { useMemo, useState } from 'react';
 import { downloadCsv } from '../browser/csv';
 import type { Metric, Session } from '../feed/rows';

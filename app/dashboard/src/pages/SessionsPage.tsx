@@ -1,6 +1,7 @@
 /**
- * Sessions: search, filter, sort, page by page. The server pages; what is on the page stays live, because the list is
- * read again whenever a session changes.
+ * Sessions: search, filter and sort, page by page.
+ *
+ * Invariant: the shown page stays current, because the server is asked for it again whenever a session changes.
  */
 import { useEffect, useState } from 'react';
 import { get, send } from '../api/rest';

@@ -29,7 +29,7 @@ const COUNTERS: readonly {
 export function SystemPage() {
   const { t, number } = useWords();
   const { workers, error } = useWorkers();
-  useSSE('/api/sse?topics=sessions,movements,alerts,metrics'); // so that this screen, too, has something to measure
+  useSSE('/api/sse?topics=sessions,movements,alerts,metrics'); // the shell hears alerts only; measure every topic
   useNow();
   const latency = medianLatency();
   const state = useConnection();

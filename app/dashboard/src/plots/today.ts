@@ -1,7 +1,8 @@
 /**
- * Today: how many entered and exited since midnight, counted once by the server and then change by change.
+ * Today: how many people entered and exited since midnight: counted by the server once, then change by change.
  *
- * The two counts are read at two cursors, so each skips the changes that it already contains.
+ * Invariant: each movement counts once. The two counts are read at two cursors, so each skips the changes that it
+ * already contains.
  */
 import { contains, earliest, type Cursor } from '../feed/cursor';
 import type { Feed } from '../feed/feed';
