@@ -100,7 +100,7 @@ def test_a_session_is_started_renamed_stopped_and_deleted(tab, database):
     row = page.get_by_role("row", name=re.compile("South gate"))
     row.get_by_role("button", name=re.compile("Stop")).click()
     page.get_by_role("dialog").get_by_role("button", name="Stop").click()
-    row.get_by_text("Completed").wait_for()
+    row.get_by_text("Completed", exact=True).wait_for()
     assert database.run("select end_time is not null and duration_seconds >= 0 from sessions")
     row.get_by_role("button", name=re.compile("Delete")).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
