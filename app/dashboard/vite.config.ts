@@ -5,7 +5,7 @@ import { gzipAsync } from '@gfx/zopfli';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 
-/** Puts a .gz beside each file: made once, with time to spare, 4 % smaller than what a server packs on the way. */
+/** Writes a .gz beside each file. Built once, it can afford zopfli: 4 % smaller than compression on the fly. */
 function packed(): Plugin {
   return {
     name: 'packed',

@@ -107,7 +107,7 @@ def test_an_alert_is_raised_notified_and_resolved(context, tab, database):
     page.locator(".toast", has_text="Too crowded at the main door").wait_for()
     _until(page, "window.notified.includes('Too crowded at the main door')")
     page.locator(".alert", has_text="Main door").get_by_role("button", name="Resolve").click()
-    page.get_by_text("No open alert. All is calm.").wait_for()
+    page.get_by_text("No open alerts. All clear.").wait_for()
     assert database.run("select is_resolved and resolved_at is not null from alert_logs where id = %s", alert_id)
     page.get_by_role("button", name="Resolved").click()
     page.locator(".alert.resolved", has_text="Too crowded").wait_for()
@@ -119,7 +119,7 @@ def test_a_deleted_session_leaves_every_page(tab, database):
     dashboard.locator(".card", has_text="Short visit").wait_for()
     database.run("delete from sessions where id = %s", session_id)
     dashboard.locator(".card", has_text="Short visit").wait_for(state="detached")
-    detail.get_by_text("There is no such session").wait_for()
+    detail.get_by_text("Session not found").wait_for()
 
 
 def test_truncated_tables_are_read_again(tab, database):
@@ -128,4 +128,4 @@ def test_truncated_tables_are_read_again(tab, database):
     page = tab("/alerts")
     page.locator(".alert").wait_for()
     database.run("truncate alert_logs")
-    page.get_by_text("No open alert. All is calm.").wait_for()
+    page.get_by_text("No open alerts. All clear.").wait_for()

@@ -32,7 +32,7 @@ def test_nothing_on_a_page_keeps_anybody_out(context, tab, counted, path, colour
         pytest.skip("axe-core is not installed: run npm ci in app/dashboard")
     page = tab(path.format(id=counted))
     page.emulate_media(color_scheme=colours, reduced_motion="reduce")
-    page.locator(".content :is(.panel, .table-place, .chart)").first.wait_for()
+    page.locator(".content :is(.panel, .table-scroll, .chart)").first.wait_for()
     page.evaluate(Path(AXE).read_text())
     found = page.evaluate("axe.run().then(({ violations }) => violations)")
     serious = [
@@ -48,7 +48,7 @@ def test_a_phone_shows_a_page_without_scrolling_sideways(browser, feed, counted,
     phone = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True)
     page = phone.new_page()
     page.goto(feed.url + path.format(id=counted))
-    page.locator(".content :is(.panel, .table-place, .chart)").first.wait_for()
+    page.locator(".content :is(.panel, .table-scroll, .chart)").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     phone.close()
 
@@ -62,7 +62,7 @@ def test_the_dashboard_counts_what_the_database_holds(tab, counted):
 
 def test_an_empty_dashboard_says_how_to_feed_it(tab):
     page = tab("/")
-    page.get_by_role("button", name="Show how to feed data").click()
+    page.get_by_role("button", name="Show how to send data").click()
     page.get_by_text("flask simulate").wait_for()
 
 
@@ -76,7 +76,7 @@ def test_a_reload_stays_where_one_was(tab, counted):
 
 def test_an_address_that_leads_nowhere_says_so(tab, feed):
     page = tab("/sessions/00000000-0000-4000-8000-000000000000")
-    page.get_by_text("There is no such session").wait_for()
+    page.get_by_text("Session not found").wait_for()
 
 
 def test_vietnamese_is_one_click_away_and_stays(tab):
@@ -100,11 +100,11 @@ def test_a_session_is_started_renamed_stopped_and_deleted(tab, database):
     row = page.get_by_role("row", name=re.compile("South gate"))
     row.get_by_role("button", name=re.compile("Stop")).click()
     page.get_by_role("dialog").get_by_role("button", name="Stop").click()
-    row.get_by_text("Completed").wait_for()
+    row.get_by_text("Completed", exact=True).wait_for()
     assert database.run("select end_time is not null and duration_seconds >= 0 from sessions")
     row.get_by_role("button", name=re.compile("Delete")).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    page.get_by_text("No session matches.").wait_for()
+    page.get_by_text("No sessions match.").wait_for()
     assert database.run("select count(*) from sessions") == 0
 
 
@@ -123,6 +123,6 @@ def test_a_threshold_is_created_and_switched_off(tab, database):
     page.get_by_label("Name", exact=True).fill("Too many")
     page.get_by_label("Limit (people)").fill("40")
     page.get_by_role("button", name="Save").click()
-    page.get_by_role("switch", name="Switch Too many").click()
+    page.get_by_role("switch", name="Enable Too many").click()
     page.locator(".thresholds .off").wait_for()
     assert not database.run("select is_active from alert_thresholds where threshold_value = 40")

@@ -1,4 +1,4 @@
-/** The dashboard's entry: the frame, and the page that the address names. */
+/** The dashboard's entry: renders the shell and the page that the address names. */
 import { StrictMode, useEffect } from 'react';
 import { createRoot } from 'react-dom/client';
 import { watchAlerts } from './browser/alarm';

@@ -1,4 +1,4 @@
-/** Router: the address as state. Our own links change it without a load; back and forward work; queries are state, too. */
+/** Router: the address, with its query, as state. Links within the dashboard change it without loading a page. */
 import { useSyncExternalStore, type MouseEvent } from 'react';
 
 const listeners = new Set<() => void>();
@@ -9,7 +9,7 @@ export function useAddress(): URL {
   return new URL(href);
 }
 
-/** Go to a path of ours; `replace` keeps the history as it is. */
+/** Go to a path of the dashboard; `replace` adds no entry to the history. */
 export function go(path: string, replace = false): void {
   if (replace) history.replaceState(null, '', path);
   else history.pushState(null, '', path);
@@ -27,7 +27,7 @@ export function setQuery(values: Readonly<Record<string, string>>): void {
   go(url.pathname + url.search, true);
 }
 
-/** For onClick of links: a plain click stays in the page, anything else is the browser's. */
+/** For onClick of links: handles a plain click here and leaves any other to the browser. */
 export function follow(event: MouseEvent<HTMLAnchorElement>): void {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
     return;

@@ -1,4 +1,4 @@
-/** Seeded chance (mulberry32), so that a seed reproduces a run. */
+/** A seeded random generator (mulberry32): the same seed gives the same run. */
 export function chance(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,4 +1,4 @@
-/** A clock that moves only when told; tasks run in order, and promises settle in between. */
+/** A clock that moves only when told. Tasks run in order, and promises settle between them. */
 export class Clock {
   now = 1_760_000_000_000;
   #tasks: { at: number; order: number; task: () => void }[] = [];

@@ -98,7 +98,7 @@ function show(world: World, feed: Feed, random: () => number, pick: <T>(items: r
   };
 }
 
-/** A count: unlike a list, it shows every change that is lost or repeated. */
+/** A count: unlike a list, it goes wrong with any change that is lost or repeated. */
 function showCount(world: World, feed: Feed, topic: Topic): Shown {
   let last = 0;
   const apply = (count: number, changes: readonly Change[]) =>
@@ -113,7 +113,7 @@ function showCount(world: World, feed: Feed, topic: Topic): Shown {
     apply,
     async load(source, signal) {
       const { body, cursor } = await source.read(`/api/${topic}?limit=1`, signal);
-      last = Number(cursor);
+      last = world.lastIdAt(cursor);
       return { value: (body as { total: number }).total, cursor };
     },
   });

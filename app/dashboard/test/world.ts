@@ -1,6 +1,6 @@
 /**
  * A small model of what surrounds the feed: a server with tables, change log and streams, and a browser with tabs,
- * locks and channels. Everything takes time and everything can break; a seed decides.
+ * locks and channels. Anything can be slow or fail; the seed decides when.
  */
 import type { Cursor } from '../src/feed/cursor';
 import type { Environment, Locks, SourceEvent } from '../src/feed/environment';
@@ -85,14 +85,14 @@ export class World {
     this.prunedTo = this.lastId;
   }
 
-  /** Another database took this one's place: other rows, ids that restarted. */
+  /** Another database replaces this one: different rows, and ids that start lower. */
   restore(): void {
     this.#era += 1;
     for (const topic of Object.keys(TABLE) as Topic[]) {
       for (const id of [...this.rows[topic].keys()]) if (this.random() < 0.5) this.rows[topic].delete(id);
     }
     this.log = [];
-    this.lastId -= 1_000_000; // far enough that no run reaches the old ids again: no server could tell them apart
+    this.lastId -= 1_000_000; // so far that no run reaches the old ids again: a server could not tell them apart
     this.prunedTo = this.lastId;
     for (const open of [...this.connections]) open.fail();
   }
@@ -163,8 +163,13 @@ export class World {
     };
     const era = this.#era;
     await this.#pause(tab);
-    if (era !== this.#era) throw new Error('the database went away');
+    if (era !== this.#era) throw new Error('the database was replaced');
     return answer;
+  }
+
+  /** The id of the last change up to a cursor. The model is the server that wrote it, so it alone may look inside. */
+  lastIdAt(cursor: Cursor): number {
+    return Number(cursor);
   }
 
   /** The rows that a list of this kind should show. */
@@ -228,7 +233,7 @@ export class World {
     };
   }
 
-  /** The tab is gone without saying so; the browser frees what it held. */
+  /** A tab is gone without a word; the browser releases its locks and channels. */
   bury(tab: TabEnvironment): void {
     for (const channel of [...this.#channels]) if (channel.tab === tab) this.#channels.delete(channel);
     for (const [name, line] of this.#locks) {
@@ -260,21 +265,21 @@ export class World {
       open.fail();
       return;
     }
-    const cursor = lastEventId === null ? null : Number(lastEventId);
-    const lost = cursor !== null && (cursor < this.prunedTo || cursor > this.lastId);
-    const status = cursor === null ? 'live' : lost ? 'reset' : 'resumed';
+    const asked = lastEventId === null ? null : this.lastIdAt(lastEventId as Cursor);
+    const lost = asked !== null && (asked < this.prunedTo || asked > this.lastId);
+    const status = asked === null ? 'live' : lost ? 'reset' : 'resumed';
     this.opened += 1;
     this.connections.add(open);
-    const place = cursor === null || lost ? this.lastId : cursor;
+    const start = asked === null || lost ? this.lastId : asked;
     open.send(
       JSON.stringify({
         type: 'connection',
-        data: { topics: open.topics, cursor: String(place), status },
+        data: { topics: open.topics, cursor: String(start), status },
         timestamp: '',
       }),
-      place,
+      start,
     );
-    for (const change of this.log) if (change.id > place) this.#send(open, change);
+    for (const change of this.log) if (change.id > start) this.#send(open, change);
   }
 
   #send(open: Open, change: Logged): void {
@@ -392,7 +397,7 @@ function newer(topic: Topic, a: AnyRow, b: AnyRow): number {
 }
 
 function abortError(): Error {
-  const error = new Error('the lock was taken away');
+  const error = new Error('the lock was stolen');
   error.name = 'AbortError';
   return error;
 }

@@ -1,4 +1,4 @@
-/** Requests to REST. A refusal becomes an error with a readable message. */
+/** Requests to the REST API. A refusal becomes a RequestError with a readable message. */
 import { RequestError } from '../feed/environment';
 
 interface Problem {

@@ -1,4 +1,4 @@
-/** System: the counters of the workers. Each worker answers for itself, so rates are per worker. */
+/** System: the counters of the workers. Each worker reports only its own, so rates are per worker. */
 import { useEffect, useState } from 'react';
 import { get } from './rest';
 
@@ -36,7 +36,7 @@ const EVERY_MS = 2000;
 const FORGET_MS = 60_000;
 const KEPT = 90;
 
-/** Ask every two seconds while mounted; workers that stopped answering are forgotten after a minute. */
+/** Ask every two seconds while mounted; forget workers that have not answered for a minute. */
 export function useWorkers(): { workers: readonly Answered[]; error: Error | null } {
   const [workers, setWorkers] = useState<readonly Answered[]>([]);
   const [error, setError] = useState<Error | null>(null);

@@ -1,4 +1,4 @@
-/** Alarm: shows a toast for a new alert, and if the operator allowed it a notification and a sound. */
+/** Alarm: shows a toast for each new alert and, if the operator wants them, a sound and a notification. */
 import type { Alert } from '../feed/rows';
 import { feedOf } from '../feed/shared';
 import { currentWords } from '../i18n/language';
@@ -19,9 +19,9 @@ export function watchAlerts(): () => void {
   return () => feed.detach(reader);
 }
 
-/** Ask the browser for its permission; must run in a click. */
+/** Ask for permission to notify; must be called from a click. */
 export async function allowNotifications(): Promise<NotificationPermission | 'insecure'> {
-  chime(0.02); // sound, too, needs a click once
+  chime(0.02); // browsers allow sound only after a click, too
   if (typeof Notification === 'undefined' || !isSecureContext) return 'insecure';
   return Notification.permission === 'default' ? Notification.requestPermission() : Notification.permission;
 }
@@ -34,7 +34,7 @@ function raise(alert: Alert): void {
   if (!feedOf().leading) return;
   chime(0.12);
   if (typeof Notification === 'undefined' || Notification.permission !== 'granted') return;
-  // The tag lets a repeated notification replace itself.
+  // A notification with the same tag replaces the earlier one.
   const notification = new Notification(currentWords().t('New alert'), { body: text, tag: alert.id });
   notification.onclick = () => {
     window.focus();

@@ -1,14 +1,14 @@
-/** CSV: rows as a file for spreadsheets, made in the browser from the pages of a REST list. */
+/** CSV: all pages of a REST list as a file for spreadsheets, put together in the browser. */
 import { get } from '../api/rest';
 
-/** Write values as CSV (RFC 4180). A cell that a spreadsheet would run as a formula gets a quote in front. */
+/** Rows as CSV (RFC 4180). A cell that a spreadsheet would run as a formula is prefixed with a quote. */
 export function csvOf(rows: readonly object[]): string {
   const columns = Object.keys(rows[0] ?? {});
   const lines = rows.map((row) => columns.map((column) => cell((row as Record<string, unknown>)[column])).join(','));
   return [columns.join(','), ...lines].join('\r\n') + '\r\n';
 }
 
-/** Read all pages of a list and hand them to the reader as a file. */
+/** Read all pages of a list and save them as a file. */
 export async function downloadCsv(path: string, name: string): Promise<void> {
   const rows: object[] = [];
   const url = new URL(path, location.href);

@@ -1,13 +1,17 @@
-/** Latency: how long changes took from their commit to this page, by both clocks. */
+/**
+ * Latency: the time from commit to this page.
+ *
+ * It compares the database's clock with the browser's, so it includes their skew.
+ */
 import { feedOf } from '../feed/shared';
 
 const KEPT = 100;
-/** An older change was caught up on; it says how far behind the page is, not how fast the feed is. */
+/** An older change arrives while catching up: it tells how far behind the page is, not how fast the feed is. */
 const BEHIND_MS = 3000;
 const spans: number[] = [];
 let last = { span: 0, at: 0 };
 
-/** Measure every message that any reader of this page gets; returns a function that stops. */
+/** Measure every message that this page receives; returns a function that stops. */
 export function measureLatency(): () => void {
   return feedOf().hearAll((message) => {
     if (message.type !== 'data') return;
@@ -19,14 +23,14 @@ export function measureLatency(): () => void {
   });
 }
 
-/** The median of the newest changes in milliseconds, null before the first. */
+/** The median over the newest changes, in milliseconds; null before the first. */
 export function medianLatency(): { median: number; count: number } | null {
   if (spans.length === 0) return null;
   const sorted = spans.toSorted((a, b) => a - b);
   return { median: sorted[sorted.length >> 1] as number, count: spans.length };
 }
 
-/** How far behind the page is while it catches up, null when it is not. */
+/** How far behind the page is while it catches up, in milliseconds; null when it is current. */
 export function behind(now: number): number | null {
   return last.span >= BEHIND_MS && now - last.at < 2000 ? last.span : null;
 }

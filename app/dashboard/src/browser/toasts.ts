@@ -1,4 +1,4 @@
-/** Toasts: short notes that go away by themselves. Bounded; knows no React. */
+/** Toasts: short notes that disappear after some seconds. At most SHOWN at a time; knows no React. */
 export interface Toast {
   id: number;
   kind: 'alert' | 'error' | 'note';

@@ -1,4 +1,4 @@
-/** One alert: what, which session, since when, and a button to resolve it. */
+/** One alert: its message, session and time, and a button to resolve it. */
 import type { ReactNode } from 'react';
 import { send } from '../api/rest';
 import type { Alert } from '../feed/rows';

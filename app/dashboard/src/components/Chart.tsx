@@ -1,7 +1,8 @@
 /**
- * A chart over time (uPlot). The chart object lives as long as the component; new data only redraws it.
+ * A chart over time (uPlot).
  *
- * Colours come from the page's CSS variables, so that light and dark need nothing here.
+ * Invariant: new data only redraws the chart; it is created again when its lines, language or colours change. Colours
+ * come from the page's CSS variables, so nothing here knows about light and dark.
  */
 import { useEffect, useRef } from 'react';
 import uPlot from 'uplot';
@@ -34,7 +35,7 @@ export function Chart({
 }) {
   const words = useWords();
   const { theme } = useSettings();
-  const place = useRef<HTMLDivElement>(null);
+  const container = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef({ data, onZoom });
   latest.current = { data, onZoom };
@@ -42,11 +43,11 @@ export function Chart({
   const shape = lines.map((line) => `${line.label} ${line.color} ${line.dashed ?? ''}`).join('|');
 
   useEffect(() => {
-    const element = place.current;
+    const element = container.current;
     if (!element) return;
     const style = getComputedStyle(document.documentElement);
     const color = (name: string) => style.getPropertyValue(name).trim();
-    // The canvas knows no rem: scale the axes with the text of the page, which is larger on a wall screen.
+    // A canvas has no rem: scale the axes with the text of the page, which is larger on a wall screen.
     const rem = parseFloat(style.fontSize);
     const axis = {
       stroke: color('--faint'),
@@ -151,7 +152,7 @@ export function Chart({
         <span>{label}</span>
         <output className="readout" aria-hidden="true" />
       </figcaption>
-      <div ref={place} className="chart-place" role="img" aria-label={`${label}: ${summary}`} />
+      <div ref={container} className="chart-body" role="img" aria-label={`${label}: ${summary}`} />
     </figure>
   );
 }

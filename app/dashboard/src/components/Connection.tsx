@@ -1,4 +1,4 @@
-/** The connection's state, always visible: live and how far behind, or lost and since when. */
+/** The connection's state, always visible: live and with what latency, or lost and since when. */
 import { useEffect, useState } from 'react';
 import { behind, medianLatency } from '../browser/latency';
 import { feedOf } from '../feed/shared';
@@ -48,7 +48,7 @@ export function Connection() {
       };
     }
     if (state.status !== 'live') return { tone: 'warn', label: t(CONNECTION[state.status]), detail: '' };
-    if (state.error === 'database_unavailable') return { tone: 'bad', label: t('Database away'), detail: '' };
+    if (state.error === 'database_unavailable') return { tone: 'bad', label: t('Database unavailable'), detail: '' };
     const late = behind(Date.now());
     if (late !== null) return { tone: 'warn', label: t('Live'), detail: t('{time} behind', { time: span(late) }) };
     const latency = medianLatency();

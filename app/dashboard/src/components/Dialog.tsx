@@ -1,4 +1,4 @@
-/** A dialog of the browser's own: it keeps the focus inside and closes with Escape. */
+/** A native dialog, so the browser keeps the focus inside and closes it on Escape. */
 import { useEffect, useRef, type ReactNode } from 'react';
 import { useWords } from '../i18n/language';
 

@@ -1,4 +1,4 @@
-/** What an operator sees before the first camera counts: how to make one count. */
+/** What an operator sees before any camera counts: how to send data. */
 import { useState } from 'react';
 import { useWords } from '../i18n/language';
 import { Empty } from './Panel';
@@ -13,11 +13,11 @@ export function FirstSteps() {
   const [open, setOpen] = useState(false);
   return (
     <Empty icon="sessions">
-      <h1>{t('No camera counts yet')}</h1>
-      <p>{t('As soon as a program writes a session, by REST or by plain SQL, it appears here by itself.')}</p>
+      <h1>{t('No camera is counting yet')}</h1>
+      <p>{t('A session appears here as soon as a program writes one, by REST or plain SQL.')}</p>
       {!open && (
         <button type="button" className="primary" onClick={() => setOpen(true)}>
-          {t('Show how to feed data')}
+          {t('Show how to send data')}
         </button>
       )}
       {open && (

@@ -1,4 +1,4 @@
-/** Flow as mirrored bars: in above the line, out below it, one per minute. Position says what colour says. */
+/** Flow as mirrored bars: in above the line, out below it, one per minute. Direction never depends on colour alone. */
 import { MINUTE, type Minute } from '../plots/flow';
 import { useWords } from '../i18n/language';
 

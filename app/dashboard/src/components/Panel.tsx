@@ -1,4 +1,4 @@
-/** A titled region of a page, and what it shows while there is nothing to show. */
+/** A titled region of a page, and what it shows when it is empty, loading or failed. */
 import type { ReactNode } from 'react';
 import { useWords } from '../i18n/language';
 import { Icon, type IconName } from './Icon';
@@ -34,7 +34,7 @@ export function Empty({ icon, children }: { icon: IconName; children: ReactNode 
   );
 }
 
-/** Grey bars in the shape of what will come. */
+/** Grey bars where rows will appear. */
 export function Loading({ lines = 4 }: { lines?: number }) {
   const { t } = useWords();
   return (
@@ -51,7 +51,7 @@ export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
   return (
     <div className="failed" role="alert">
       <span>
-        {t('The server does not answer. What is shown may be old.')} <small>{error.message}</small>
+        {t('The server is not responding. What you see may be out of date.')} <small>{error.message}</small>
       </span>
       {retry && (
         <button type="button" onClick={retry}>
@@ -62,7 +62,7 @@ export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
   );
 }
 
-/** A choice among a few, one of them selected. */
+/** A few options, exactly one of them selected. */
 export function Choice<V extends string>({
   label,
   value,

@@ -1,4 +1,4 @@
-/** The camera's plane: where the newest movements were seen, on a picture of its size. */
+/** The camera's plane: where the newest movements were seen, to the scale of its picture. */
 import type { Movement, Session } from '../feed/rows';
 import { useWords } from '../i18n/language';
 import { DIRECTION } from '../i18n/names';

@@ -1,4 +1,4 @@
-/** What an operator does with a session: stop, rename, delete. Asks first if it cannot be undone. */
+/** What an operator does with a session: stop, rename, delete. Stopping and deleting ask for confirmation. */
 import { useState } from 'react';
 import { send } from '../api/rest';
 import type { Session } from '../feed/rows';
@@ -55,7 +55,7 @@ export function SessionActions({
           onClose={close}
           onSubmit={() => void then(() => send('PATCH', path, stopped(session)))}
         >
-          <p>{t('It is marked as completed now. A camera that goes on writing is not stopped by this.')}</p>
+          <p>{t('This marks the session as completed. It does not stop a camera that is still writing.')}</p>
         </Dialog>
       )}
       {open === 'rename' && (
@@ -80,7 +80,7 @@ export function SessionActions({
           onClose={close}
           onSubmit={() => void then(() => send('DELETE', path), onDeleted)}
         >
-          <p>{t('Its movements, readings and alerts go with it. This cannot be undone.')}</p>
+          <p>{t('This also deletes its movements, readings, alerts and thresholds. It cannot be undone.')}</p>
         </Dialog>
       )}
     </>

@@ -6,7 +6,7 @@ import { useWords } from '../i18n/language';
 import { follow } from '../router';
 import { Sparkline } from './Sparkline';
 
-/** A camera that reports every second or so is quiet after this long. */
+/** Cameras report about once a second; one that has not for this long is shown as quiet. */
 const QUIET_MS = 15_000;
 
 export function SessionCards({ sessions, latest }: { sessions: readonly Session[]; latest: Latest }) {

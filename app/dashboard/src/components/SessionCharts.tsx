@@ -1,8 +1,8 @@
 /**
- * Six charts of one or several sessions over one window of time.
+ * Six charts of one or more sessions over one window of time.
  *
- * All charts share one grid of times, so that lines of several sessions align. They are redrawn at most a few times a
- * second: readings arrive once a second, and a wall screen has other work.
+ * Invariant: all charts share one grid of times, so that the lines of several sessions align. They are redrawn every
+ * REDRAW_MS, however often readings arrive.
  */
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { KEPT, sampled, seriesPlot, type Column, type SeriesSet } from '../plots/series';
@@ -139,7 +139,7 @@ function chartOf(
   return { view, lines, data };
 }
 
-/** The time, a few times a second, in whole steps of the redraw. */
+/** The current time, updated every REDRAW_MS. */
 function useTick(running: boolean): number {
   const [at, setAt] = useState(() => Date.now());
   useEffect(() => {

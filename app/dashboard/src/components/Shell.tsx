@@ -1,4 +1,4 @@
-/** The frame around every page: where you are, where you can go, and whether the figures are current. */
+/** The shell around every page: navigation, connection, clock, theme and language. */
 import type { ReactNode } from 'react';
 import { changeSettings, useSettings, type Theme } from '../browser/settings';
 import { useAlertsSSE } from '../hooks/useRows';

@@ -1,4 +1,4 @@
-/** A line without axes: the shape of the last readings. */
+/** A small line without axes: the trend of the newest readings. */
 export function Sparkline({ values, tone = '' }: { values: readonly number[]; tone?: string }) {
   if (values.length < 2) return <svg className={`sparkline ${tone}`} viewBox="0 0 100 28" aria-hidden="true" />;
   const top = Math.max(1, ...values) * 1.1;

@@ -1,4 +1,4 @@
-/** Thresholds: when to raise an alert. They are not streamed; the list is read again after each change made here. */
+/** Thresholds: when to raise an alert. They are not streamed, so the list is read again after each change made here. */
 import { useEffect, useState } from 'react';
 import { get, send } from '../api/rest';
 import type { Threshold } from '../feed/rows';
@@ -39,7 +39,7 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
         <Loading lines={3} />
       ) : rows.length === 0 ? (
         <Empty icon="alerts">
-          {t('No threshold yet. A threshold raises an alert when a count reaches its limit.')}
+          {t('No thresholds yet. A threshold raises an alert when a count reaches its limit.')}
         </Empty>
       ) : (
         <ul className="thresholds">
@@ -54,7 +54,7 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
                 <input
                   type="checkbox"
                   role="switch"
-                  aria-label={t('Switch {name}', { name: row.threshold_name })}
+                  aria-label={t('Enable {name}', { name: row.threshold_name })}
                   checked={row.is_active}
                   disabled={busy}
                   onChange={(event) =>

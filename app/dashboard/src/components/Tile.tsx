@@ -1,4 +1,4 @@
-/** A figure with its name: the figure large, everything else quiet. */
+/** A large figure with its label and a line of detail. */
 import type { ReactNode } from 'react';
 import { Icon, type IconName } from './Icon';
 

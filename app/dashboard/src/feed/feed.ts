@@ -1,5 +1,5 @@
 /**
- * Feed: everything that one page hears of one server, over one connection per browser.
+ * Feed: everything that one page receives from one server, over one connection per browser.
  *
  * Invariant: a reader that is attached gets each change of its topics exactly once, whichever tab holds the connection.
  * The leading tab opens the connection that serves the needs of all tabs and passes every message on, numbered; a tab
@@ -37,7 +37,7 @@ export class Feed {
   readonly #readers = new Set<Reader>();
   readonly #watchers = new Set<() => void>();
   readonly #listeners = new Set<(message: Message) => void>();
-  /** Needs of all tabs; only the leader keeps it. */
+  /** The needs of all tabs; only the leader keeps them. */
   readonly #needs = new Map<string, { need: Need; joined: boolean }>();
   readonly #known = new Set<string>();
   readonly #tabs: Tabs;
@@ -87,7 +87,7 @@ export class Feed {
     return () => this.#watchers.delete(watcher);
   }
 
-  /** Call back for every message, for figures about the connection; returns a function that stops. */
+  /** Call back for every message, to measure the connection; returns a function that stops. */
   hearAll(listener: (message: Message) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -213,11 +213,11 @@ export class Feed {
     this.#serve();
   }
 
-  /** Let one connection serve all needs; reopen it only if it does not yet. */
+  /** Make one connection serve all needs; reopen it only if it does not already. */
   #serve(): void {
     const { status } = this.#stream.state;
     const all = [...this.#needs.values()];
-    if (all.length === 0) return; // snapshots are under way: a tab without readers does not lead
+    if (all.length === 0) return; // snapshots are still loading: a tab without readers does not lead
     for (const entry of all)
       entry.joined ||= status === 'live' && covers(this.#coverage, entry.need, entry.need.cursor);
     const newcomers = all.filter((entry) => !entry.joined).map((entry) => entry.need);
@@ -228,7 +228,7 @@ export class Feed {
     this.#stream.open(request, since);
   }
 
-  /** The server has confirmed where the connection begins. */
+  /** The server has confirmed the cursor at which the connection starts. */
   #confirm(position: Position): void {
     const reset = position.status === 'reset';
     if (this.#coverage.since === null || reset) this.#coverage = { ...this.#coverage, since: position.cursor };

@@ -11,9 +11,9 @@ import type { RowOf } from './rows';
 
 export interface ListOptions<T extends Topic> {
   sessionId?: string | null;
-  /** Only rows for which this holds; must agree with `query`. */
+  /** Keep only rows for which this is true; must agree with `query`. */
   matches?: (row: RowOf[T]) => boolean;
-  /** More of the REST query, such as `resolved=false`. */
+  /** Further parameters of the REST query, such as `resolved=false`. */
   query?: Readonly<Record<string, string>>;
   limit?: number;
 }
@@ -47,7 +47,7 @@ export function listOf<T extends Topic>(topic: T, options: ListOptions<T> = {}):
   };
 }
 
-/** Instants as text that sorts: the fraction is always six digits, as PostgreSQL leaves out trailing zeros. */
+/** An instant as text that sorts: pads the fraction to six digits, because PostgreSQL omits trailing zeros. */
 export function instantKey(time: string): string {
   const [seconds = '', rest = ''] = [time.slice(0, 19), time.slice(19)];
   const fraction = /^\.(\d+)/.exec(rest)?.[1] ?? '';
@@ -89,7 +89,7 @@ function applyChanges<T extends Topic>(
     if (change.action === 'DELETE' || !matches(row)) continue;
     const key = keyOf(topic, row);
     if (floor !== null && key < floor) continue;
-    rows.splice(placeOf(rows, topic, key), 0, row);
+    rows.splice(indexFor(rows, topic, key), 0, row);
     if (rows.length > limit) {
       rows.pop();
       const last = rows.at(-1);
@@ -99,14 +99,14 @@ function applyChanges<T extends Topic>(
   return { rows, floor };
 }
 
-/** Where a key belongs; new rows nearly always come first. */
-function placeOf<T extends Topic>(rows: readonly RowOf[T][], topic: T, key: string): number {
-  let place = 0;
+/** The index at which a row belongs. Searches from the top, because new rows nearly always come first. */
+function indexFor<T extends Topic>(rows: readonly RowOf[T][], topic: T, key: string): number {
+  let index = 0;
   for (const row of rows) {
     if (keyOf(topic, row) <= key) break;
-    place += 1;
+    index += 1;
   }
-  return place;
+  return index;
 }
 
 function keyOf<T extends Topic>(topic: T, row: RowOf[T]): string {

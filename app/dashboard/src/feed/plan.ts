@@ -1,8 +1,8 @@
 /**
  * The plan: which single connection serves all needs, and from which cursor. Pure.
  *
- * Invariant: a need is joined only by a connection that covers it and started at or before its cursor, so nothing is missing
- * between a snapshot and the stream. Each reader drops what it has already had.
+ * Invariant: a need is joined only by a connection that covers it and started at or before its cursor, so nothing is
+ * missing between a snapshot and the stream. Each reader drops what it already has.
  */
 import { earliest, isAtOrBefore, latest, type Cursor } from './cursor';
 import type { Topic } from './protocol';
@@ -45,10 +45,10 @@ export function requestFor(needs: readonly Need[]): Request {
 }
 
 /**
- * Where a connection must start for the needs that have not joined and for what has been read so far.
+ * The cursor at which a connection must start, given what has been received and the needs that have not joined.
  *
- * Deliberate: until the server has confirmed a cursor, the connection starts at the latest one. A log that was replaced by
- * an older one does not know that cursor and answers with a reset; it might take the earliest one for its own.
+ * Deliberate: until the server has confirmed a cursor, start at the latest one. If an older log has replaced this one,
+ * it does not know the latest cursor and answers with a reset; it could mistake the earliest one for its own.
  */
 export function startFor(reached: Cursor | null, newcomers: readonly Need[], confirmed: boolean): Cursor | null {
   const cursors = newcomers.flatMap((need) => (need.cursor === null ? [] : [need.cursor]));

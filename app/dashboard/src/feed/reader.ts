@@ -1,9 +1,9 @@
 /**
  * Reader: one consumer of the stream, with its cursor.
  *
- * Invariant: it passes on each change that it asked for once, in order, starting right after the cursor given to `ready`.
- * Until then it keeps what arrives. It ignores a connection that does not cover everything from its cursor on, and waits
- * for one that does.
+ * Invariant: it passes on each change that it asked for once, in order, starting right after the cursor given to
+ * `ready`. Until then it keeps what arrives. It ignores a connection that does not cover everything from its cursor on,
+ * and waits for one that does.
  */
 import { isAtOrBefore, type Cursor } from './cursor';
 import { covers, type Coverage, type Need } from './plan';
@@ -74,7 +74,7 @@ export class Reader {
 
   /** Forget the cursor and ask for a new snapshot. */
   restart(): void {
-    this.key = `${this.#tab}/${++readers}`; // another need, to be judged again
+    this.key = `${this.#tab}/${++readers}`; // a new need, so coverage is checked again
     this.#kept = [];
     this.#cursor = null;
     this.#listener.reset();

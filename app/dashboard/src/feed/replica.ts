@@ -16,7 +16,7 @@ export interface Snapshot<V> {
   cursor: Cursor;
 }
 
-/** What a replica shows: how to load it, and how a change alters it. */
+/** What a replica holds: how to load it, and how changes alter it. */
 export interface Plot<V> {
   topics: readonly Topic[];
   sessionId: string | null;
@@ -30,7 +30,7 @@ export interface ReplicaState<V> {
   /** Null until the first snapshot is loaded. */
   value: V | null;
   loading: boolean;
-  /** Why the last try to read the snapshot failed. */
+  /** Why the last attempt to read the snapshot failed. */
   error: Error | null;
 }
 

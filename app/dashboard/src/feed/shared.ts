@@ -1,7 +1,7 @@
 /**
  * The feeds and replicas that a page's components share.
  *
- * Invariant: one Feed per server, and one Replica per plot key, as long as a component uses it.
+ * Invariant: there is one Feed per server, and one Replica per plot key for as long as a component uses it.
  */
 import { browser } from './environment';
 import { Feed } from './feed';
@@ -17,7 +17,7 @@ export function feedOf(base = ''): Feed {
   return feed;
 }
 
-/** The replica of a key, made from its plot if there is none yet. The key must contain everything that the plot depends on. */
+/** The replica of a key, made from its plot at first use. The key must contain everything that the plot depends on. */
 export function replicaOf<V>(key: string, plot: () => Plot<V>, base = ''): Replica<V> {
   const name = `${base} ${key}`;
   const known = replicas.get(name) as Replica<V> | undefined;

@@ -18,9 +18,9 @@ export interface Request {
 
 export interface StreamState {
   status: 'closed' | 'connecting' | 'live' | 'reconnecting';
-  /** When this status began; `reconnecting` counts from the loss. Milliseconds since 1970. */
+  /** When this status started; for `reconnecting`, when the connection was lost. Milliseconds since 1970. */
   since: number;
-  /** When the next try starts, while `reconnecting`. */
+  /** When the next attempt starts, while `reconnecting`. */
   retryAt: number | null;
   /** How often the connection was lost. */
   losses: number;
@@ -30,7 +30,7 @@ export interface StreamState {
 export interface StreamOptions {
   /** Where the API is, "" for this page's own server. */
   base: string;
-  /** About how long the third try waits. */
+  /** About how long the third attempt waits. */
   reconnectMs: number;
   /** Silence after which a connection counts as dead; the server sends heartbeats more often. */
   staleMs: number;
@@ -81,7 +81,7 @@ export class Stream {
     if (this.#state.status !== 'closed') this.#enter({ status: 'closed', retryAt: null });
   }
 
-  /** Try now: the user asked, or the network is back. */
+  /** Reconnect now: the user asked, or the network is back. */
   retry(force = false): void {
     if (this.#state.status === 'reconnecting' || (force && this.#state.status !== 'closed')) this.#connect();
     else if (this.#state.status === 'live') this.#checkStale();
@@ -90,7 +90,7 @@ export class Stream {
   #connect(): void {
     this.#hangUp();
     this.#heardAt = this.#environment.now();
-    let current = true; // what a closed source still delivers must not count
+    let current = true; // ignore what a closed source still delivers
     const close = this.#environment.openSource(
       this.#url(),
       (event) => {

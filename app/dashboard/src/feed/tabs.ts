@@ -1,8 +1,9 @@
 /**
- * Tabs: one tab of a browser leads, and all hear each other.
+ * Tabs: one tab of a browser leads, and all of them exchange messages.
  *
- * Invariant: at most one living tab leads at a time. When it is gone for any reason another one leads, because the browser
- * passes its lock on. Without Web Locks (plain HTTP to another machine) every tab leads itself and hears no other.
+ * Invariant: at most one living tab leads at a time. When it is gone for any reason another one leads, because the
+ * browser passes its lock on. Without Web Locks (plain HTTP to another machine) every tab leads on its own and hears no
+ * other.
  */
 import type { Channel, Environment } from './environment';
 
@@ -57,14 +58,14 @@ export class Tabs {
     this.#channel?.postMessage(message);
   }
 
-  /** Take the lead from a tab that is alive for the browser but does not answer. */
+  /** Take the lead from a tab that the browser considers alive but that does not answer. */
   seize(): void {
     if (this.#environment.locks && this.#stopping) {
       this.#hold(`${this.#name}/leader`, { steal: true }, () => this.#listener.lead());
     }
   }
 
-  /** Call back when another tab is gone, however it went. */
+  /** Call back when another tab is gone, whether it closed or crashed. */
   watch(tab: string, gone: () => void): void {
     const stopping = this.#stopping;
     if (!this.#environment.locks || !stopping) return;

@@ -1,10 +1,10 @@
-/** Lists with any filter: the pages' shorthand for a replica of `listOf`. */
+/** Lists with any filter: shorthand for a replica of `listOf`. */
 import { listOf, type ListOptions } from '../feed/list';
 import type { Topic } from '../feed/protocol';
 import type { RowOf, Session } from '../feed/rows';
 import { useReplica } from './useReplica';
 
-/** The newest rows of a topic; `key` tells the filter apart. */
+/** The newest rows of a topic; `key` must differ between filters. */
 export function useList<T extends Topic>(topic: T, key: string, options: ListOptions<T>) {
   const { value, loading, error, reload } = useReplica(`${topic} ${key}`, () => listOf(topic, options));
   return { rows: (value?.rows ?? []) as readonly RowOf[T][], ready: value !== null, loading, error, reload };

@@ -1,11 +1,11 @@
-/** The time, at steps: one timer for all components that show how long ago something was. */
+/** The current time in whole seconds: one timer for all components that show how long ago something was. */
 import { useSyncExternalStore } from 'react';
 
 const listeners = new Set<() => void>();
 let now = Math.floor(Date.now() / 1000) * 1000;
 let timer: ReturnType<typeof setInterval> | undefined;
 
-/** Milliseconds since 1970, by the second. */
+/** Milliseconds since 1970; changes once a second. */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }

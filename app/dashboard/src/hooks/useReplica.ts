@@ -3,7 +3,7 @@ import { useMemo, useSyncExternalStore } from 'react';
 import type { Plot, ReplicaState } from '../feed/replica';
 import { replicaOf } from '../feed/shared';
 
-/** Use a shared replica. Components with the same key share one; the key must contain everything that the plot depends on. */
+/** Use the replica of a key, shared by all components. The key must contain everything that the plot depends on. */
 export function useReplica<V>(key: string, plot: () => Plot<V>, base = ''): ReplicaState<V> & { reload: () => void } {
   // Deliberate: only the key decides; the plot is a fresh closure at every render.
   const entry = useMemo(

@@ -9,7 +9,7 @@ import { useReplica } from './useReplica';
 
 export interface Rows<R> {
   rows: readonly R[];
-  /** True until the first snapshot is there, and while one is read again. */
+  /** True until the first snapshot is loaded. */
   loading: boolean;
   isConnected: boolean;
   /** Why the snapshot could not be read, or why the connection is lost. */

@@ -14,7 +14,7 @@ export interface SSEOptions {
   onClose?: () => void;
   /** Reconnect after a loss; true by default. */
   autoReconnect?: boolean;
-  /** About how long the third try waits, in milliseconds; the back-off grows around it. */
+  /** About how long the third attempt waits, in milliseconds; the back-off scales with it. */
   reconnectInterval?: number;
 }
 
@@ -28,8 +28,8 @@ export interface SSEResult {
 }
 
 /**
- * Subscribe to an endpoint: a topic ("alerts"), a path ("/api/sse/alerts", "/api/sse?topics=sessions,alerts") or an address of
- * another server. Starts now; for rows that exist already, use `useSessionsSSE` and its siblings.
+ * Subscribe to an endpoint: a topic ("alerts"), a path ("/api/sse/alerts", "/api/sse?topics=sessions,alerts") or an
+ * address on another server. Starts now; for rows that exist already, use `useSessionsSSE` and its siblings.
  */
 export function useSSE(endpoint: string, options: SSEOptions = {}): SSEResult {
   const { base, topics } = parseEndpoint(endpoint);

@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { currentWords } from '../i18n/language';
 import { toast } from '../browser/toasts';
 
-/** Run writes one at a time; resolves to whether it worked. */
+/** `run` performs a write and resolves to whether it worked; `busy` is true meanwhile. */
 export function useSend(): { busy: boolean; run: (task: () => Promise<unknown>) => Promise<boolean> } {
   const [busy, setBusy] = useState(false);
   const run = async (task: () => Promise<unknown>) => {

@@ -1,4 +1,4 @@
-/** Language: the reader's words, numbers and times. Follows the browser until the reader chooses. */
+/** Language: words, numbers and times as the user reads them. Follows the browser until the user chooses. */
 import { useSyncExternalStore } from 'react';
 import { vi, type Key } from './vi';
 
@@ -16,12 +16,12 @@ export interface Words {
   number(value: number, digits?: number): string;
   time(at: string | number, seconds?: boolean): string;
   dateTime(at: string | number): string;
-  /** A length of time, in its largest unit or two. */
+  /** A duration, in its largest one or two units. */
   span(milliseconds: number): string;
   ago(at: string | number, now: number): string;
 }
 
-/** The words of the reader's language. */
+/** The words of the user's language. */
 export function useWords(): Words {
   return useSyncExternalStore(
     (listener) => {
@@ -32,7 +32,7 @@ export function useWords(): Words {
   );
 }
 
-/** The words, for code outside of components. */
+/** The words, for code outside components. */
 export function currentWords(): Words {
   return words;
 }
@@ -52,7 +52,7 @@ function initialLanguage(): Language {
 }
 
 function wordsFor(language: Language): Words {
-  // Numbers and times follow the reader's own locale if it has the chosen language.
+  // Numbers and times follow the browser's own locale if it is of the chosen language.
   const locale = navigator.languages.find((one) => one.startsWith(language)) ?? language;
   const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
   const one = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });

@@ -1,4 +1,4 @@
-/** Names of the states and kinds in rows and statistics. */
+/** Texts for the states and kinds that rows and workers have, and for the pages. */
 import type { Key } from './vi';
 
 export const STATUS = {
@@ -21,7 +21,7 @@ export const PAGE = {
   system: 'System',
 } as const satisfies Record<string, Key>;
 export const THEME = {
-  system: 'Colours: as the system',
+  system: 'Colours: same as system',
   light: 'Colours: light',
   dark: 'Colours: dark',
 } as const satisfies Record<string, Key>;

@@ -1,4 +1,4 @@
-/** Alerts: what is open, what was resolved, and when to raise one. */
+/** Alerts: open and resolved ones, notifications, and the thresholds that raise them. */
 import { useState } from 'react';
 import { allowNotifications } from '../browser/alarm';
 import { changeSettings, useSettings } from '../browser/settings';
@@ -60,7 +60,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
   const chosen = open.filter((alert) => picked.has(alert.id));
   if (loading) return error ? <Failed error={error} retry={reload} /> : <Loading lines={8} />;
   if (alerts.length === 0)
-    return <Empty icon="check">{t(show === 'open' ? 'No open alert. All is calm.' : 'No alert here.')}</Empty>;
+    return <Empty icon="check">{t(show === 'open' ? 'No open alerts. All clear.' : 'No alerts here.')}</Empty>;
   return (
     <>
       {open.length > 0 && (
@@ -128,10 +128,10 @@ function Notify() {
     if (answer === 'denied')
       toast({
         kind: 'note',
-        text: t('This browser refuses notifications for this page; its settings can change that.'),
+        text: t('This browser blocks notifications from this page. You can allow them in its settings.'),
       });
     else if (answer === 'insecure')
-      toast({ kind: 'note', text: t('Browser notifications need HTTPS; the sound works without.') });
+      toast({ kind: 'note', text: t('Browser notifications need HTTPS. The sound works without it.') });
   };
   return (
     <section className="panel notify">
@@ -140,7 +140,7 @@ function Notify() {
         <span>{t('Notify me')}</span>
       </label>
       <p className="quiet">
-        {t('Browser notification and a short sound for each new alert, also while another window is in front.')}
+        {t('Shows a notification and plays a short sound for each new alert, even when another window is in front.')}
       </p>
     </section>
   );

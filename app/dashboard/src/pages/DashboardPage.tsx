@@ -1,4 +1,4 @@
-/** Dashboard: how many people are inside, who passes now, and which alerts are open. */
+/** Dashboard: how many people are inside, who is passing, and which alerts are open. */
 import { useEffect, useMemo, useState } from 'react';
 import { flowPlot, lastHour, type Flow } from '../plots/flow';
 import { latestPlot, type Latest } from '../plots/latest';
@@ -78,7 +78,7 @@ export function DashboardPage() {
         {alertsLoading ? (
           <Loading lines={3} />
         ) : alerts.length === 0 ? (
-          <Empty icon="check">{t('Nothing needs you.')}</Empty>
+          <Empty icon="check">{t('Nothing needs your attention.')}</Empty>
         ) : (
           <ul className="alert-list">
             {alerts.slice(0, 12).map((alert) => (
@@ -114,7 +114,7 @@ function Figures({
   const peak = usePeak(inside, now);
   const recent = flow ? lastHour(flow, now).slice(-6, -1) : [];
   const rate = (direction: 'in' | 'out') =>
-    t('{n} a minute', {
+    t('{n} per minute', {
       n: number(recent.reduce((sum, minute) => sum + minute[direction], 0) / Math.max(1, recent.length), 1),
     });
   const shown = (value: number | null | undefined) => (value == null ? '–' : number(value));
@@ -181,7 +181,7 @@ function useToday(): { in: number; out: number } | null {
   return value && { in: value.in.total, out: value.out.total };
 }
 
-/** The highest count that this page has seen today; kept in the browser, so that it survives a reload. */
+/** The highest count that this browser has seen today; stored, so that it survives a reload. */
 function usePeak(inside: number | null, now: number): { value: number; at: number } | null {
   const key = `peak ${new Date(now).toDateString()}`;
   const [peak, setPeak] = useState<{ value: number; at: number } | null>(null);

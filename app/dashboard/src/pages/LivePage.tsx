@@ -1,4 +1,4 @@
-/** Live: the readings of the selected sessions, as they arrive. The selection is part of the address. */
+/** Live: the readings of the selected sessions as they arrive. The selection is kept in the address. */
 import { useMemo, useState } from 'react';
 import { useActiveSessions, useList } from '../hooks/useList';
 import { useWords } from '../i18n/language';
@@ -34,8 +34,8 @@ export function LivePage() {
     () =>
       ids.flatMap((id) => {
         const row = [...active.rows, ...recent.rows].find((one) => one.id === id);
-        const place = choosable.findIndex((one) => one.id === id);
-        return row ? [{ id, name: row.session_name, color: `--line-${Math.max(0, place) % COLORS}` }] : [];
+        const index = choosable.findIndex((one) => one.id === id);
+        return row ? [{ id, name: row.session_name, color: `--line-${Math.max(0, index) % COLORS}` }] : [];
       }),
     [ids.join(), active.rows, recent.rows],
   );
@@ -69,14 +69,14 @@ export function LivePage() {
         )}
         <span className="quiet grow" role="status">
           {pausedAt !== null
-            ? t('Paused at {time}. Readings are still being kept.', { time: time(pausedAt, true) })
+            ? t('Paused at {time}. New readings are still collected.', { time: time(pausedAt, true) })
             : zoom
               ? t('Zoomed in.')
-              : t('Drag across a chart to zoom, double-click to go back.')}
+              : t('Drag across a chart to zoom in; double-click to zoom out.')}
         </span>
       </div>
       <div className="chips" role="group" aria-label={t('Sessions')}>
-        {choosable.map((row, place) => (
+        {choosable.map((row, index) => (
           <button
             key={row.id}
             type="button"
@@ -84,7 +84,7 @@ export function LivePage() {
             aria-pressed={ids.includes(row.id)}
             onClick={() => toggle(row.id)}
           >
-            <i style={{ background: `var(--line-${place % COLORS})` }} />
+            <i style={{ background: `var(--line-${index % COLORS})` }} />
             {row.session_name}
           </button>
         ))}

@@ -1,13 +1,13 @@
+/** Not found: what an unknown address shows. */
 import { Empty } from '../components/Panel';
 import { useWords } from '../i18n/language';
 import { follow } from '../router';
 
-/** For addresses that lead nowhere. */
 export function NotFoundPage() {
   const { t } = useWords();
   return (
     <Empty icon="search">
-      <h1>{t('There is no such page')}</h1>
+      <h1>{t('Page not found')}</h1>
       <p>
         {t('The address may have been mistyped.')}{' '}
         <a href="/" onClick={follow}>

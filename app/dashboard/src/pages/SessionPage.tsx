@@ -1,4 +1,4 @@
-/** Session: one counting run, its charts, where people passed, its alerts and settings. */
+/** Session: one counting run with its charts, movements, alerts and settings. */
 import { useMemo, useState } from 'react';
 import { downloadCsv } from '../browser/csv';
 import type { Metric, Session } from '../feed/rows';
@@ -27,7 +27,7 @@ export function SessionPage({ id }: { id: string }) {
   if (!session) {
     return (
       <Empty icon="sessions">
-        <h1>{t('There is no such session')}</h1>
+        <h1>{t('Session not found')}</h1>
         <p>
           {t('It may have been deleted.')}{' '}
           <a href="/sessions" onClick={follow}>
@@ -128,7 +128,7 @@ function Detail({ session }: { session: Session }) {
         </Panel>
         <Panel title={t('Alerts')} className="scroll">
           {alerts.length === 0 ? (
-            <Empty icon="check">{t('Nothing needs you.')}</Empty>
+            <Empty icon="check">{t('Nothing needs your attention.')}</Empty>
           ) : (
             <ul className="alert-list">
               {alerts.map((alert) => (

@@ -1,6 +1,7 @@
 /**
- * Sessions: search, filter, sort, page by page. The server pages; what is on the page stays live, because the list is
- * read again whenever a session changes.
+ * Sessions: search, filter and sort, page by page.
+ *
+ * Invariant: the shown page stays current, because the server is asked for it again whenever a session changes.
  */
 import { useEffect, useState } from 'react';
 import { get, send } from '../api/rest';
@@ -73,7 +74,7 @@ export function SessionsPage() {
       {!page ? (
         <Loading lines={10} />
       ) : page.items.length === 0 ? (
-        <Empty icon="sessions">{t('No session matches.')}</Empty>
+        <Empty icon="sessions">{t('No sessions match.')}</Empty>
       ) : (
         <Table rows={page.items} order={order} onOrder={(next) => change({ order: next })} />
       )}
@@ -131,7 +132,7 @@ function Table({
     );
   };
   return (
-    <div className="table-place">
+    <div className="table-scroll">
       <table>
         <thead>
           <tr>

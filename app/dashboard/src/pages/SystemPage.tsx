@@ -29,7 +29,7 @@ const COUNTERS: readonly {
 export function SystemPage() {
   const { t, number } = useWords();
   const { workers, error } = useWorkers();
-  useSSE('/api/sse?topics=sessions,movements,alerts,metrics'); // so that this screen, too, has something to measure
+  useSSE('/api/sse?topics=sessions,movements,alerts,metrics'); // the shell hears alerts only; measure every topic
   useNow();
   const latency = medianLatency();
   const state = useConnection();
@@ -57,9 +57,9 @@ export function SystemPage() {
               : 'Another tab of this browser holds the connection.',
           )}
         />
-        <Tile label={t('Changes a second')} value={shown(changes, 1)} />
+        <Tile label={t('Changes per second')} value={shown(changes, 1)} />
         <Tile
-          label={t('Deliveries a second')}
+          label={t('Deliveries per second')}
           value={shown(
             sum((worker) => worker.deliveriesPerSecond),
             1,
@@ -77,7 +77,12 @@ export function SystemPage() {
           unit="ms"
           detail={latency ? t('median of the last {n} changes', { n: number(latency.count) }) : undefined}
         />
-        <Tile label={t('Losses of this browser')} value={number(state.losses)} tone={state.losses > 0 ? 'warn' : ''} />
+        <Tile
+          label={t('Connections lost')}
+          value={number(state.losses)}
+          detail={t('by this browser')}
+          tone={state.losses > 0 ? 'warn' : ''}
+        />
       </div>
       <Panel title={t('Workers')} side={<span className="quiet">{number(workers.length)}</span>}>
         <div className="workers">
@@ -87,13 +92,13 @@ export function SystemPage() {
         </div>
         <p className="quiet note">
           {t(
-            'Each worker answers for itself; whichever takes the request is shown here. Asked every two seconds while this page is open.',
+            'Each worker reports only its own counters. This page asks every two seconds and shows each worker that has answered.',
           )}
         </p>
       </Panel>
-      <Panel title={t('Cost of the triggers')}>
+      <Panel title={t('Trigger cost')}>
         <p className="quiet note">
-          {t('A commit that is recorded costs the writer this much more than the bare insert: run')}{' '}
+          {t('To measure how much longer a commit takes because its changes are recorded, run')}{' '}
           <code>./run python -m benchmarks.write_cost</code>
         </p>
       </Panel>
@@ -120,11 +125,11 @@ function WorkerCard({ worker }: { worker: Answered }) {
       <Sparkline values={worker.history} />
       <dl className="facts grid">
         <div>
-          <dt>{t('Up')}</dt>
+          <dt>{t('Uptime')}</dt>
           <dd>{span(now - worker.started_at * 1000)}</dd>
         </div>
         <div>
-          <dt>{t('Answered')}</dt>
+          <dt>{t('Last answer')}</dt>
           <dd>{ago(worker.at, now)}</dd>
         </div>
         <div>

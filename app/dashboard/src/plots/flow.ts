@@ -1,4 +1,9 @@
-/** Flow: people in and out per minute of the last hour, from the movements themselves. */
+/**
+ * Flow: people in and out per minute of the last hour, counted from the movements.
+ *
+ * Invariant: a new movement counts once, although the pages of the snapshot are read one after another while movements
+ * arrive.
+ */
 import type { Cursor } from '../feed/cursor';
 import type { Feed } from '../feed/feed';
 import type { Change } from '../feed/protocol';
@@ -14,7 +19,7 @@ export interface Minute {
   in: number;
   out: number;
 }
-/** Minutes by their start; `known` holds movements that a later page of the snapshot may share with the stream. */
+/** Minutes by their start; `known` holds the movements of later pages, which the stream may deliver again. */
 export interface Flow {
   minutes: ReadonlyMap<number, Minute>;
   known: ReadonlySet<string>;

@@ -1,8 +1,8 @@
 /**
  * Series: the readings of sessions as columns of numbers, for charts.
  *
- * Invariant: times rise within a series, and a series never holds more than KEPT readings. Columns are appended in
- * place, because copying them for every reading would cost more than drawing them; `version` tells that they grew.
+ * Invariant: times rise within a series, and a series never holds more than KEPT readings. Columns grow in
+ * place, because copying them for each reading would cost more than drawing them; `version` changes when they grow.
  */
 import type { Cursor } from '../feed/cursor';
 import type { Feed } from '../feed/feed';
@@ -72,7 +72,7 @@ export function emptySeries(): Series {
 function append({ times, columns }: Series, row: Metric): void {
   const at = Date.parse(row.timestamp) / 1000;
   const last = times.at(-1);
-  if (last !== undefined && at < last) return; // a latecomer: the charts show readings in the order of their times
+  if (last !== undefined && at < last) return; // too late: a chart needs its times in order
   times.push(at);
   columns.inside.push(row.current_people_count);
   columns.in.push(row.people_entered_last_minute);
@@ -91,7 +91,7 @@ export function sampled(series: Series, column: Column, from: number, to: number
   const { times } = series;
   const values = series.columns[column];
   const width = (to - from) / steps;
-  const hold = Math.max(1, Math.ceil(6 / width)); // a reading counts for some seconds, else slow cameras show dots
+  const hold = Math.max(1, Math.ceil(6 / width)); // some seconds, or slow cameras' lines would be dots
   const result: (number | null)[] = Array.from({ length: steps }, () => null);
   let index = firstAfter(times, from);
   let before: number | null = null;

@@ -1,9 +1,10 @@
 /**
- * Today: how many entered and exited since midnight, counted once by the server and then change by change.
+ * Today: how many people entered and exited since midnight: counted by the server once, then change by change.
  *
- * The two counts are read at two cursors, so each skips the changes that it already contains.
+ * Invariant: each movement counts once. The two counts are read at two cursors, so each skips the changes that it
+ * already contains.
  */
-import { contains, isAtOrBefore, type Cursor } from '../feed/cursor';
+import { contains, earliest, type Cursor } from '../feed/cursor';
 import type { Feed } from '../feed/feed';
 import type { Change, ChangeOf } from '../feed/protocol';
 import type { Plot } from '../feed/replica';
@@ -31,7 +32,7 @@ export function todayPlot(midnight: Date): Plot<Today> {
       ]);
       return {
         value: { in: entered, out: exited },
-        cursor: isAtOrBefore(entered.cursor, exited.cursor) ? entered.cursor : exited.cursor,
+        cursor: earliest([entered.cursor, exited.cursor]),
       };
     },
     apply: (today, changes) => ({
