@@ -5,29 +5,43 @@ Invariant: SIGINT and SIGTERM do not interrupt a write; they cut waiting short, 
 
 from __future__ import annotations
 
+import os
+import select
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 
 class Stop:
-    """A request to stop, by SIGINT or SIGTERM; it cuts waiting short."""
+    """A request to stop, by SIGINT or SIGTERM; it cuts waiting short.
+
+    Deliberate: a pipe, not threading.Event. A handler runs in the thread that it interrupts, and an Event that is being
+    waited for holds a lock for a moment, for which its own handler would then wait forever.
+    """
 
     def __init__(self) -> None:
-        self._requested = threading.Event()
+        self._is_requested = False
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
 
     def __bool__(self) -> bool:
-        return self._requested.is_set()
+        return self._is_requested
+
+    def __del__(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
 
     def request(self, _number: int = 0, _frame: FrameType | None = None) -> None:
         """Request the stop; also a signal handler."""
-        self._requested.set()
+        self._is_requested = True
+        with suppress(BlockingIOError):  # full of requests already
+            os.write(self._write, b"!")
 
     def wait(self, seconds: float) -> bool:
         """Wait up to ``seconds``; True if stopped."""
-        return self._requested.wait(max(0.0, seconds))
+        select.select([self._read], [], [], max(0.0, seconds))
+        return self._is_requested
 
 
 @contextmanager

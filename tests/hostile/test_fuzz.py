@@ -24,7 +24,7 @@ def files(pid):
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-@pytest.mark.parametrize("seed", [1, 20261126])
+@pytest.mark.parametrize("seed", [20261126])
 def test_mutated_requests_disturb_nobody(gunicorn, database_url, seed):
     server = gunicorn(HEARTBEAT_SECONDS=0.5, STUCK_SECONDS=2)
     wait_until_ready(server)
