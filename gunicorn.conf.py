@@ -56,7 +56,7 @@ def post_fork(server, worker):
 
 
 def pre_request(worker, req):
-    # A client that takes no byte of its response for this long is cut; gunicorn's own writes would wait for good.
+    # A client that neither sends nor takes a byte for this long is cut; gunicorn itself would wait for good.
     req.unreader.sock.settimeout(_config.stuck_seconds)
     if req.method in ("GET", "HEAD", "DELETE", "OPTIONS") and req.body is not None and _announces_body(req):
         req.force_close()  # no view reads it
@@ -67,10 +67,14 @@ def post_request(worker, req, environ, resp):
 
     The response is out already; a client that is still sending gets a moment to see it before the connection closes.
     """
-    if not _announces_body(req) or environ.get("people_feed.body_is_read"):
+    if not _announces_body(req):
         return
     import gevent
 
+    from app.rest.body import IS_READ
+
+    if environ.get(IS_READ):
+        return
     try:
         with gevent.Timeout(_LINGER_SECONDS, TimeoutError):
             while req.body.read(65536):

@@ -70,8 +70,8 @@ def read_body(max_bytes: int | None = None) -> bytes:
     try:
         with gevent.Timeout(_BODY_SECONDS, _TooSlow):
             body = _read(announced, most)
-    except _TooSlow:
-        raise ProblemError(408, f"The body did not arrive within {_BODY_SECONDS:g} seconds.") from None
+    except (_TooSlow, TimeoutError):  # the whole takes too long, or the server's socket has waited for any of it
+        raise ProblemError(408, "The body did not arrive in time; nothing was stored.") from None
     if announced is not None and len(body) < announced:
         raise ProblemError(400, f"The body ended after {len(body)} of {announced} announced bytes; nothing was stored.")
     request.environ[IS_READ] = True
@@ -84,6 +84,8 @@ def _read(announced: int | None, most: int) -> bytes:
         wanted = _PIECE_BYTES if announced is None else min(_PIECE_BYTES, announced - size)
         try:
             piece: bytes = stream.read(wanted)
+        except (_TooSlow, TimeoutError):
+            raise
         except Exception as error:  # the server's own, of which WSGI has no common class
             raise ProblemError(400, f"The body is malformed: {error or 'it ended early'}.") from error
         if not piece:

@@ -9,9 +9,11 @@ import time
 import urllib.request
 from urllib.parse import urlsplit
 
+import gevent
 import pytest
 
 from app.postgres.connections import connect
+from app.rest import body
 from tests.event_stream import open_stream, wait_until_ready
 from tests.waiting import until
 
@@ -131,6 +133,33 @@ def test_a_malformed_chunk_is_400_and_no_traceback(server, sql, session_id, size
     status, _ = ask(server, request + size + b"\r\nhello\r\n0\r\n\r\n", ends=False)
     assert (status, movements(sql)) == (400, 0)
     assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_a_body_that_stops_arriving_is_408_and_stores_nothing(gunicorn, sql, session_id, framing):
+    server = gunicorn(STUCK_SECONDS=0.5)
+    wait_until_ready(server)
+    rows = MOVEMENT % session_id * 10
+    request = head("POST", "/api/movements", f"Content-Type: {NDJSON}", framing)
+    status, problem = ask(server, request + (chunk(rows) if "chunked" in framing else rows), ends=False)
+    assert (status, movements(sql)) == (408, 0)
+    assert problem["detail"] == "The body did not arrive in time; nothing was stored."
+    assert "Traceback" not in server.log
+
+
+def test_a_body_that_trickles_for_too_long_is_408(monkeypatch, app):
+    """Each byte arrives in time, the whole does not."""
+
+    class Trickle:
+        def read(self, _size):
+            gevent.sleep(0.01)
+            return b" "
+
+    monkeypatch.setattr(body, "_BODY_SECONDS", 0.1)
+    environ = {"wsgi.input": Trickle(), "CONTENT_LENGTH": "1000", "CONTENT_TYPE": "application/json"}
+    with gevent.Timeout(60):
+        response = app.test_client().post("/api/sessions", environ_overrides=environ)
+    assert response.status_code == 408
 
 
 def test_a_chunked_body_that_ends_is_stored_whole(server, sql, session_id):
