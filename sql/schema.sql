@@ -118,40 +118,47 @@ begin
         return null;
     end if;
     -- What was pruned before it was evaluated is passed over.
-    select greatest(first, min(id) - 1) into first from change_log;
+    select greatest(first, floor) into first from change_log_home;
     select max(id) into last from (select id from change_log where id > first order by id limit most) as next;
     if last is null then
         return 0;
     end if;
-    for reached in
-        with readings as (
-            select id, session_id, payload::json -> 'data' as data from change_log
-            where id > first and id <= last and table_name = 'realtime_metrics' and action = 'INSERT'
-        ), pairs as (
-            select r.id, r.session_id, t as threshold, t.id as threshold_id, v.value,
-                   t.is_active and v.value >= t.threshold_value as reaches
-            from readings r
-            join sessions s on s.id = r.session_id  -- it may have been deleted meanwhile
-            cross join lateral (values
-                ('people_count', (data ->> 'current_people_count')::double precision),
-                ('entered_per_minute', (data ->> 'people_entered_last_minute')::double precision),
-                ('exited_per_minute', (data ->> 'people_exited_last_minute')::double precision),
-                ('processing_latency_ms', (data ->> 'processing_latency_ms')::double precision)) as v (alert_type, value)
-            join alert_thresholds t
-                on t.alert_type = v.alert_type and (t.session_id is null or t.session_id = r.session_id)
-            where v.value is not null
-        )
-        -- Most readings reach no threshold and belong to no alert that lasts: only the others are looked at one by one.
-        select threshold, session_id, value from (
-            select *, bool_or(reaches) over (partition by threshold_id, session_id order by id) as was_reached,
-                   exists (select from alert_states a
-                           where a.threshold_id = p.threshold_id and a.session_id = p.session_id) as lasts
-            from pairs p) as judged
-        where was_reached or lasts
-        order by id, threshold_id
-    loop
-        perform apply_value(reached.threshold, reached.session_id, reached.value);
-    end loop;
+    begin
+        for reached in
+            with readings as (
+                select id, session_id, payload::json -> 'data' as data from change_log
+                where id > first and id <= last and table_name = 'realtime_metrics' and action = 'INSERT'
+            ), pairs as (
+                select r.id, r.session_id, t as threshold, t.id as threshold_id, v.value,
+                       t.is_active and v.value >= t.threshold_value as reaches
+                from readings r
+                join sessions s on s.id = r.session_id  -- it may have been deleted meanwhile
+                cross join lateral (values
+                    ('people_count', (data ->> 'current_people_count')::double precision),
+                    ('entered_per_minute', (data ->> 'people_entered_last_minute')::double precision),
+                    ('exited_per_minute', (data ->> 'people_exited_last_minute')::double precision),
+                    ('processing_latency_ms', (data ->> 'processing_latency_ms')::double precision)) as v (alert_type, value)
+                join alert_thresholds t
+                    on t.alert_type = v.alert_type and (t.session_id is null or t.session_id = r.session_id)
+                where v.value is not null
+            )
+            -- Most readings reach no threshold and belong to no alert that lasts: only the others are looked at one by one.
+            select threshold, session_id, value from (
+                select *, bool_or(reaches) over (partition by threshold_id, session_id order by id) as was_reached,
+                       exists (select from alert_states a
+                               where a.threshold_id = p.threshold_id and a.session_id = p.session_id) as lasts
+                from pairs p) as judged
+            where was_reached or lasts
+            order by id, threshold_id
+        loop
+            perform apply_value(reached.threshold, reached.session_id, reached.value);
+        end loop;
+    exception when data_exception or statement_too_complex then
+        if last - first > 1 and most > 1 then
+            return evaluate_alerts(most / 2);
+        end if;
+        raise warning 'change % cannot be read and raises no alert: %', last, sqlerrm;
+    end;
     update alert_cursor set evaluated = last;
     return last - first;
 end
@@ -194,36 +201,41 @@ declare
     sessions uuid[];
     starts timestamptz[];
 begin
-    -- The key is the project's own: the bytes of "counting" as a number.
-    if not pg_try_advisory_xact_lock(7165064744911531623) then
+    select folded into first from movement_counts_cursor for update skip locked;
+    if not found then
         return 0;
     end if;
-    select folded into first from movement_counts_cursor;
     select max(id) into last from (select id from change_log where id > first order by id limit most) as next;
     if last is null then
         return 0;
     end if;
-    if first < (select min(id) - 1 from change_log) or exists (
+    if first < (select floor from change_log_home) or exists (
         select from change_log
         where id > first and id <= last and action = 'TRUNCATE' and table_name = 'people_movements')
     then
         perform recount_movements();
         return last - first;
     end if;
-    with folded as (
-        insert into movement_counts as c
-        select * from movement_deltas(first, last)
-        on conflict (session_id, minute) do update
-        set entered = c.entered + excluded.entered, exited = c.exited + excluded.exited
-        returning c.session_id, c.minute
-    )
-    select array_agg(k.session_id), array_agg(k.start) into sessions, starts from (
-        select distinct s.session_id, quarter_of(f.minute) as start
-        from folded f cross join lateral (values (f.session_id), (null)) as s (session_id)
-        where quarter_of(f.minute) is not null) as k;
-    if sessions is not null then
-        perform sum_quarters(sessions, starts);
-    end if;
+    begin
+        with folded as (
+            insert into movement_counts as c
+            select * from movement_deltas(first, last)
+            on conflict (session_id, minute) do update
+            set entered = c.entered + excluded.entered, exited = c.exited + excluded.exited
+            returning c.session_id, c.minute
+        )
+        select array_agg(k.session_id), array_agg(k.start) into sessions, starts from (
+            select distinct s.session_id, quarter_of(f.minute) as start
+            from folded f cross join lateral (values (f.session_id), (null)) as s (session_id)
+            where quarter_of(f.minute) is not null) as k;
+        if sessions is not null then
+            perform sum_quarters(sessions, starts);
+        end if;
+    exception when data_exception or statement_too_complex then
+        raise warning 'a change after % up to % cannot be read, so the movements are counted anew: %', first, last, sqlerrm;
+        perform recount_movements();
+        return last - first;
+    end;
     insert into session_reports as r
     select session_id, max(recorded_at) from change_log
     where id > first and id <= last and action = 'INSERT' and table_name in ('people_movements', 'realtime_metrics')
@@ -253,6 +265,17 @@ begin
     return found;
 end
 $_$;
+
+CREATE FUNCTION public.keep_floor() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update public.change_log_home set floor = greatest(floor, (select max(id) from gone))
+    where floor < (select max(id) from gone);
+    return null;
+end
+$$;
 
 CREATE FUNCTION public.keep_resolved_at() RETURNS trigger
     LANGUAGE plpgsql
@@ -497,9 +520,10 @@ begin
     if not found then
         return false;
     end if;
-    -- More changes than a backup can be behind; JavaScript counts exactly to nine million times that.
     truncate public.change_log;
-    perform setval('public.change_log_id_seq', nextval('public.change_log_id_seq') + 1000000000);
+    -- More changes than a backup can be behind; JavaScript counts exactly to nine million times that.
+    update public.change_log_home
+    set floor = setval('public.change_log_id_seq', nextval('public.change_log_id_seq') + 1000000000);
     perform public.record_change(channel, table_name, 'RESET', null, null, null, null)
     from (values ('session_changes', 'sessions'), ('movement_changes', 'people_movements'),
                  ('alert_changes', 'alert_logs'), ('metrics_changes', 'realtime_metrics')) as t (channel, table_name);
@@ -708,8 +732,11 @@ COMMENT ON COLUMN public.change_log.old_session_id IS 'The session before, for U
 CREATE TABLE public.change_log_home (
     is_only boolean DEFAULT true NOT NULL,
     database_identity text CONSTRAINT change_log_home_place_not_null NOT NULL,
+    floor bigint DEFAULT 0 NOT NULL,
     CONSTRAINT change_log_home_is_only_check CHECK (is_only)
 );
+
+COMMENT ON COLUMN public.change_log_home.floor IS 'The log holds every change after this id.';
 
 CREATE SEQUENCE public.change_log_id_seq
     START WITH 1
@@ -926,6 +953,8 @@ CREATE TRIGGER alert_thresholds_touch_updated_at BEFORE UPDATE ON public.alert_t
 CREATE TRIGGER alert_truncate AFTER TRUNCATE ON public.alert_logs FOR EACH STATEMENT EXECUTE FUNCTION public.notify_alert_change();
 
 CREATE CONSTRAINT TRIGGER change_log_pending_commit AFTER INSERT ON public.change_log_pending DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.record_pending_change();
+
+CREATE TRIGGER keep_floor AFTER DELETE ON public.change_log REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION public.keep_floor();
 
 CREATE CONSTRAINT TRIGGER metrics_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.realtime_metrics DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_metrics_change();
 

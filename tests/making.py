@@ -21,6 +21,4 @@ def payload(cursor, table="sessions", action="INSERT", data=None, old_data=None,
 
 
 def change(cursor, **fields):
-    made = Change.from_payload(payload(cursor, **fields))
-    assert made is not None
-    return made
+    return Change.from_payload(payload(cursor, **fields))

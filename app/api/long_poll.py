@@ -76,8 +76,8 @@ def _page(feed: Feed, subscription: Subscription, query: ChangesQuery) -> Respon
         if after is None or not bounds.reach(after):
             return _answer([], bounds.newest, reset=True)
         batch = _next(log, after, bounds.newest, subscription.filter)
-        if not batch.bounds.reach(after):
-            return _answer([], batch.bounds.newest, reset=True)
+        if not batch.is_continuous:
+            return _answer([], log.bounds().newest, reset=True)
         after, left = batch.cursor, deadline - time.monotonic()
         if batch.changes or left <= 0 or hub.is_draining:
             return _answer([change.frame for change in batch.changes], after, reset=False)
@@ -95,7 +95,7 @@ def _follow(feed: Feed, subscription: Subscription) -> None:
 
 def _next(log: ChangeLog, after: int, newest: int, wanted: Filter) -> Batch:
     batch = log.read_after(after, newest, wanted)
-    while not batch.changes and batch.cursor < newest and batch.bounds.reach(after):
+    while not batch.changes and batch.cursor < newest and batch.is_continuous:
         after = batch.cursor
         batch = log.read_after(after, newest, wanted)
     return batch

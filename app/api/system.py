@@ -59,7 +59,7 @@ def system() -> Response:
         reconnects=listener.counts["reconnects"],
         unannounced=listener.counts["unannounced"],
         unreadable=len(unreadable),
-        errors=listener.counts["errors"] + listener.counts["failures"],
+        errors=listener.counts["failures"],
         listener={"state": listener.state, "cursor": cursor, "since": listener.since},
         ring={"frames": len(hub.ring), "bytes": hub.ring.bytes},
         commit_to_publish_ms=_percentiles(sorted(listener.delays_ms)),

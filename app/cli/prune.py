@@ -7,7 +7,7 @@ from contextlib import closing
 import click
 
 from app.cli.database import current_config, database
-from app.feed.pruner import MEGABYTE, extent, lock, prune
+from app.feed.pruner import MEGABYTE, Busy, extent, prune
 from app.postgres.connections import connect
 
 
@@ -16,10 +16,10 @@ def command() -> None:
     """Delete the changes that are older, or more, than CHANGE_LOG_RETENTION allows; the feed does it by itself."""
     config = current_config()
     with database() as url, closing(connect(url, application_name="prune")) as connection:
-        if not lock(connection):
-            raise click.ClickException("Another process is pruning the log right now.")
-        before = extent(connection)
-        click.echo(str(before))
+        click.echo(str(extent(connection)))
         click.echo(f"To keep: {config.retention_hours:g} hours, at most {config.retention_bytes / MEGABYTE:g} MB.")
-        deleted = sum(prune(connection, hours=config.retention_hours, most_bytes=config.retention_bytes))
-        click.echo(f"Deleted {deleted} changes. {extent(connection, before.first)}")
+        try:
+            deleted = sum(prune(connection, hours=config.retention_hours, most_bytes=config.retention_bytes))
+        except Busy as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"Deleted {deleted} changes. {extent(connection)}")

@@ -18,7 +18,8 @@ select json_build_object(
     'last_minute', (select count(*) from change_log where id > coalesce((select max(id) from change_log), 0) - 1000000
                     and recorded_at > clock_timestamp() - interval '1 minute'),
     'size', pg_size_pretty(pg_total_relation_size('change_log')))::text
-from change_log where id in ((select min(id) from change_log), (select max(id) from change_log))
+from change_log where id in ((select min(id) from change_log where id > (select floor from change_log_home)),
+                             (select max(id) from change_log))
 """)
 
 

@@ -59,18 +59,14 @@ class Change(NamedTuple):
         return self.action in TABLE_WIDE
 
     @classmethod
-    def from_payload(cls, payload: str) -> Change | None:
-        """Parse a payload as NOTIFY or the log carries it; None if it is a reference to the log.
+    def from_payload(cls, payload: str) -> Change:
+        """Parse a payload of the log.
 
         Raises:
-            ValueError: it is neither; another program notified on our channel.
+            ValueError: it is none.
         """
         try:
-            body = from_json(payload)
-            if "data" not in body:
-                int(body["id"])
-                return None
-            return cls._from_body(body, payload)
+            return cls._from_body(from_json(payload), payload)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"not the payload of a change: {payload[:200]!r}") from error
 

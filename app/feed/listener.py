@@ -1,8 +1,8 @@
 """Listener: the greenlet that LISTENs and hands changes on in cursor order.
 
-Invariant: every change of the log is published once, in order. NOTIFY is only the fast path: a payload is trusted only
-if it is the very next id. Anything else (a reference, a later id, a new connection, the regular check) makes the
-Listener read the log after its own cursor, exactly as clients do.
+Invariant: every change of the log is published once, in order. NOTIFY is a doorbell: it says that there is something to
+read, and what it says besides is not believed, because any role that may connect can send one. The log, which only its
+triggers write, is read after the Listener's own cursor, exactly as clients do.
 
 It also reads the log at intervals when nothing was notified, which proves that it still hears: a silently dead
 connection fails within seconds, and a change without a NOTIFY is still published, and counted. It reconnects forever.
@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 State = Literal["connecting", "live", "reconnecting", "stopped"]
 _EVERYTHING = Filter(frozenset(TOPICS))
-# How many payloads are parsed before other greenlets may run: about 2 ms. A bulk load notifies thousands at once.
-_SLICE = 200
 # Back-off between attempts, in seconds, before jitter: quick at first, as after a restart; the last value repeats.
 _BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -66,7 +64,8 @@ class Listener:
         self._check_seconds = check_seconds
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._stopping = Event()
-        self._unannounced: set[int] = set()
+        # What the last check found without having heard the bell.
+        self._unannounced = 0
 
     def start(self) -> None:
         """Start listening. A second call does nothing."""
@@ -118,7 +117,11 @@ class Listener:
             if not connection.notifies:
                 select([connection], [], [], max(0.0, check_at - time.monotonic()))
                 connection.poll()
-            self._hear(connection)
+            if connection.notifies:
+                # Forgotten before the log is read: the bell of what comes later rings again.
+                connection.notifies.clear()
+                self._unannounced = 0
+                self._catch_up(connection)
             if time.monotonic() >= check_at:
                 self._check(connection)
                 check_at = time.monotonic() + self._check_seconds
@@ -134,7 +137,7 @@ class Listener:
 
     def _find_position(self, connection: Connection) -> None:
         """Start at the end of the log, or continue from our cursor if the log still reaches it."""
-        self._unannounced.clear()
+        self._unannounced = 0
         with self._time_limit():
             here = bounds(connection)
         if self.cursor is not None and here.reach(self.cursor):
@@ -151,79 +154,40 @@ class Listener:
         self.cursor = here.newest
         self._audience.start_at(here.newest)
 
-    def _hear(self, connection: Connection) -> None:
-        """Publish what was notified."""
-        heard: list[Change] = []
-        notifies, connection.notifies = connection.notifies, []
-        at, must_read = self._at, False
-        for number, notify in enumerate(notifies, 1):
-            if number % _SLICE == 0:
-                self._publish(heard, at)
-                heard = []
-                gevent.sleep(0)
-            try:
-                change = Change.from_payload(notify.payload)
-            except ValueError as error:
-                self.counts["errors"] += 1
-                log.error("a foreign NOTIFY on %s was ignored: %s", notify.channel, error)
-                continue
-            if change is None:
-                # A reference stands for itself and for what follows it.
-                must_read = True
-                self._unannounced.clear()
-                continue
-            self._unannounced.discard(change.id)
-            if change.id <= at:
-                continue
-            if must_read or change.id != at + 1:
-                must_read = True
-                continue
-            heard.append(change)
-            at = change.id
-        self._publish(heard, at)
-        if must_read:
-            self._catch_up(connection)
-
     def _check(self, connection: Connection) -> None:
         """Read the log even though nothing was notified."""
-        before = self._at
         if self._unannounced:
-            self.counts["unannounced"] += len(self._unannounced)
-            log.warning("%d changes arrived without a NOTIFY, up to %d", len(self._unannounced), max(self._unannounced))
-            self._unannounced.clear()
+            self.counts["unannounced"] += self._unannounced
+            log.warning("%d changes arrived without a NOTIFY, up to %d", self._unannounced, self._at)
         was_restarted = self._recognize(connection)  # a restore in place breaks no connection
         with self._time_limit():
             here = bounds(connection)
         if was_restarted or not here.reach(self._at):
             self._find_position(connection)
             return
-        for change in self._catch_up(connection):
-            # Its NOTIFY may be under way; if it has not come by the next check, it never will.
-            self._unannounced.add(change)
+        # Their NOTIFY may be under way; if none has come by the next check, it never will.
+        self._unannounced = self._catch_up(connection)
         self.counts["checks"] += 1
-        if self._at != before:
-            self._hear(connection)
 
-    def _catch_up(self, connection: Connection) -> list[int]:
-        """Publish everything after the cursor. Returns the ids."""
-        ids: list[int] = []
+    def _catch_up(self, connection: Connection) -> int:
+        """Publish everything after the cursor; returns how many changes that were."""
+        number = 0
         while True:
             with self._time_limit():
-                here = bounds(connection)
-                batch = read_after(connection, self._at, here.newest, _EVERYTHING) if here.reach(self._at) else None
-            if batch is None or not batch.bounds.reach(self._at):
+                batch = read_after(connection, self._at, _EVERYTHING)
+            if not batch.is_continuous:
                 self._find_position(connection)  # pruned or restarted past our cursor
-                return ids
-            if batch.cursor <= self._at:
-                return ids
-            self._publish(batch.changes, batch.cursor)
-            ids.extend(change.id for change in batch.changes)
+                return number
+            if batch.changes:
+                self._publish(batch.changes, batch.cursor)
+                number += len(batch.changes)
+            if not batch.is_full:
+                return number
 
     def _publish(self, changes: list[Change], cursor: int) -> None:
-        if changes:
-            self._audience.publish(changes)
-            now = time.time()
-            self.delays_ms.extend((now - change.timestamp) * 1000 for change in changes)
+        self._audience.publish(changes)
+        now = time.time()
+        self.delays_ms.extend((now - change.timestamp) * 1000 for change in changes)
         self.cursor = cursor
 
     @property

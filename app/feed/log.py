@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -23,14 +23,29 @@ from app.postgres.connections import connect, sqlalchemy_url
 
 log = logging.getLogger(__name__)
 
-# A row of the log: id, table, payload, when it was recorded.
-_Row = tuple[int, str, str, datetime]
 # The newest changes that could not be read, for /api/system.
 unreadable: deque[int] = deque(maxlen=100)
-# Rows in one read: about 120 kB of ordinary changes, and 20 MB of the largest that cameras write.
+# Rows and bytes in one read. 200 ordinary changes are about 120 kB; a change may have megabytes of text.
 BATCH = 200
+BATCH_BYTES = 4 * 1024 * 1024
 # How many ids one read may scan for a narrow filter: a few milliseconds of index scan.
 _WINDOW = 20_000
+
+# One statement, hence one snapshot: what the floor lets through has not been pruned. The lengths are those that the
+# rows are stored with, so the payloads beyond the limit are never read.
+_NEXT = """
+select home.floor, next.* from (select floor from change_log_home) as home left join lateral (
+    select id, table_name, payload, recorded_at, ends_at from (
+        select *, sum(octet_length(payload)) over (order by id) as ends_at from (
+            select id, table_name, payload, recorded_at from change_log
+            where id > %(after)s and table_name = any(%(tables)s) {conditions}
+            order by id limit %(rows)s) as candidate) as measured
+    where ends_at - octet_length(payload) < %(bytes)s order by id) as next on true
+"""
+_UPTO = "and id <= %(upto)s"
+_OF_SESSION = (
+    "and (session_id = %(session)s::uuid or old_session_id = %(session)s::uuid or action = any(%(table_wide)s))"
+)
 
 
 class Bounds(NamedTuple):
@@ -47,60 +62,66 @@ class Bounds(NamedTuple):
 def bounds(connection: Connection) -> Bounds:
     """Read the bounds of the log; (0, 0) if nothing was ever recorded."""
     with connection.cursor() as cursor:
-        cursor.execute("select coalesce(min(id) - 1, 0), coalesce(max(id), 0) from change_log")
+        cursor.execute("select floor, greatest(floor, (select max(id) from change_log)) from change_log_home")
         return Bounds(*cursor.fetchall()[0])
 
 
 class Batch(NamedTuple):
-    """Matching changes in order, the cursor up to which the log was scanned, and its bounds after that.
+    """Matching changes in order, and the cursor up to which the log was scanned.
 
-    If the bounds still reach the requested cursor, nothing after it was pruned before it was read.
+    ``is_continuous``: nothing after the requested cursor was pruned. ``is_full``: there may be more to read.
     """
 
     changes: list[Change]
     cursor: int
-    bounds: Bounds
+    is_continuous: bool
+    is_full: bool
 
 
-def read_after(connection: Connection, after: int, upto: int, wanted: Filter) -> Batch:
-    """Read the next matching changes of the log, at most BATCH of them.
+def read_after(connection: Connection, after: int, wanted: Filter, upto: int | None = None) -> Batch:
+    """Read the next matching changes of the log, at most BATCH of them, and BATCH_BYTES or one larger change.
 
     Args:
         after: the cursor to start after.
-        upto: the last id of interest; call again until the batch's cursor has reached it.
+        upto: the last id of interest; call again until the batch's cursor has reached it. Without it, the batch's
+            cursor is that of its last change, and an empty batch is the end of the log.
     """
-    upto = min(upto, after + _WINDOW)
-    session = (
-        ""
-        if wanted.session_id is None
-        else (
-            " and (session_id = %(session)s::uuid or old_session_id = %(session)s::uuid"
-            " or action = any(%(table_wide)s))"
-        )
-    )
+    conditions = []
+    if upto is not None:
+        upto = min(upto, after + _WINDOW)
+        conditions.append(_UPTO)
+    if wanted.session_id is not None:
+        conditions.append(_OF_SESSION)
     with connection.cursor() as cursor:
         cursor.execute(
-            "select id, table_name, payload, recorded_at from change_log where id > %(after)s and id <= %(upto)s"
-            " and table_name = any(%(tables)s)" + session + " order by id limit %(limit)s",
+            _NEXT.format(conditions=" ".join(conditions)),
             {
                 "after": after,
                 "upto": upto,
                 "tables": [TABLES[topic] for topic in wanted.topics],
                 "session": wanted.session_id,
                 "table_wide": list(TABLE_WIDE),
-                "limit": BATCH,
+                "rows": BATCH,
+                "bytes": BATCH_BYTES,
             },
         )
-        rows: Sequence[_Row] = cursor.fetchall()
-    changes = [change for row in rows if wanted.matches(change := _change(*row))]
-    return Batch(changes, rows[-1][0] if len(rows) == BATCH else max(after, upto), bounds(connection))
+        found = cursor.fetchall()
+    rows = [row for row in found if row[1] is not None]
+    changes = [
+        change
+        for _, change_id, table, payload, recorded_at, _ in rows
+        if wanted.matches(change := _change(change_id, table, payload, recorded_at))
+    ]
+    is_full = len(rows) == BATCH or (bool(rows) and rows[-1][5] >= BATCH_BYTES)
+    end = rows[-1][1] if rows else after
+    return Batch(changes, end if is_full or upto is None else max(after, upto), found[0][0] <= after, is_full)
 
 
 def _change(change_id: int, table: str, payload: str, recorded_at: datetime) -> Change:
     """The change in a row of the log. A row that cannot be parsed must not stop those behind it."""
     try:
         change = Change.from_payload(payload)
-        if change is None or change.id != change_id:
+        if change.id != change_id:
             raise ValueError(f"not the payload of change {change_id}: {payload[:200]!r}")
         return change
     except ValueError as error:
@@ -137,7 +158,7 @@ class ChangeLog:
     def read_after(self, after: int, upto: int, wanted: Filter) -> Batch:
         """See the function of the same name."""
         with self._connection() as connection:
-            return read_after(connection, after, upto, wanted)
+            return read_after(connection, after, wanted, upto)
 
     def close(self) -> None:
         """Close the pool. It reopens by itself when needed."""

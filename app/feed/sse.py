@@ -26,10 +26,13 @@ def change_frame(cursor: int, payload: str, timestamp: float) -> bytes:
 
     Args:
         cursor: the id of the change.
-        payload: its JSON text, on one line, as the change log holds it.
+        payload: its JSON text as the change log holds it.
         timestamp: when it was recorded, in seconds since 1970; the frame of a change is the same bytes
             whether it comes live or out of the log.
     """
+    if "\n" in payload or "\r" in payload:
+        # A column of type json keeps its line breaks; in JSON text they are white space.
+        payload = payload.replace("\r", " ").replace("\n", " ")
     return f'id: {cursor}\ndata: {{"type":"data","data":{payload},"timestamp":"{_iso(timestamp)}"}}\n\n'.encode()
 
 

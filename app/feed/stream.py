@@ -138,7 +138,7 @@ class Stream:
         batch = self._change_log.read_after(subscription.cursor, hub.cursor, subscription.filter)
         if self._generation != hub.generation:
             return b""
-        if not batch.bounds.reach(subscription.cursor):
+        if not batch.is_continuous:
             return self._connection(hub.cursor, "reset")
         subscription.advance(batch.cursor)
         return self._deliver(batch.changes)

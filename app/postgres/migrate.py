@@ -6,6 +6,7 @@ time and one transaction per file, and an applied file never changes: anything e
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from app.config import CHECKOUT
 from app.postgres.connections import connect
 
 FOLDER = CHECKOUT / "sql"
-_LOCK = 7883959205594428776  # the bytes of "migratio"
+_TABLE = """
+create table if not exists schema_migrations (
+    name text primary key, sha256 text not null, applied_at timestamptz not null default now())
+"""
 
 
 class MigrationError(RuntimeError):
@@ -34,8 +38,6 @@ def migrate(url: str, folder: Path = FOLDER) -> list[str]:
     try:
         if connection.server_version < 140_000:
             raise MigrationError(f"PostgreSQL {connection.server_version // 10_000} is too old: use 14 or newer.")
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_lock(%s)", (_LOCK,))
         return _apply(connection, {file.name: file.read_text("utf-8") for file in sorted(folder.glob("[0-9]*.sql"))})
     finally:
         connection.close()
@@ -57,26 +59,30 @@ def _apply(connection: Connection, files: dict[str, str]) -> list[str]:
         raise MigrationError(
             f"sql/{missing[0]} comes before {max(applied)}, which is applied: give it the next number."
         )
-    for name in missing:
-        _apply_file(connection, name, files[name])
-    return missing
+    return [name for name in missing if _apply_file(connection, name, files[name])]
 
 
 def _applied(connection: Connection) -> dict[str, str]:
     with connection.cursor() as cursor:
-        cursor.execute("""
-            create table if not exists schema_migrations (
-                name text primary key, sha256 text not null, applied_at timestamptz not null default now())
-        """)
+        # Two runners may create it at once, and then one of them fails.
+        with suppress(psycopg2.errors.UniqueViolation, psycopg2.errors.DuplicateTable):
+            cursor.execute(_TABLE)
         cursor.execute("select name, sha256 from schema_migrations order by name")
         return dict(cursor.fetchall())
 
 
-def _apply_file(connection: Connection, name: str, text: str) -> None:
+def _apply_file(connection: Connection, name: str, text: str) -> bool:
+    """Apply a file, unless another runner has just done so; returns whether it did."""
     try:
         with connection, connection.cursor() as cursor:
+            # Not an advisory lock, which any role that may connect could hold for ever.
+            cursor.execute("lock table schema_migrations in share row exclusive mode")
+            cursor.execute("select from schema_migrations where name = %s", (name,))
+            if cursor.rowcount:
+                return False
             cursor.execute(text)  # no parameters, so that % and $$ stay as they are
             cursor.execute("insert into schema_migrations (name, sha256) values (%s, %s)", (name, _digest(text)))
+            return True
     except psycopg2.OperationalError:
         raise
     except psycopg2.Error as error:

@@ -24,7 +24,7 @@ from app.postgres.connections import connect, sqlalchemy_url
 _POOL = {"pool_size": 5, "max_overflow": 5, "pool_timeout": 5, "pool_recycle": 1800, "pool_pre_ping": True}
 
 # The cursor of a snapshot is the newest change in it, for ids are in commit order.
-_NEWEST = text("select coalesce(max(id), 0) from change_log")
+_NEWEST = text("select greatest(floor, (select max(id) from change_log)) from change_log_home")
 RANDOM_UUID = text("gen_random_uuid()")
 NOW = text("now()")
 

@@ -85,3 +85,43 @@ def test_garbage_on_the_channels_is_ignored(server, sql):
             sql.execute("select pg_notify('session_changes', %s)", (text,))
         new_session(sql, "real")
         assert stream.changes(1)[0]["data"]["session_name"] == "real"
+
+
+def test_a_forged_change_with_the_very_next_id_reaches_nobody(server, sql):
+    with open_stream(server.url, "/api/sse/sessions") as stream:
+        for text in (payload(1, data={"id": "forged"}), payload(1) + "\n\n" + payload(2)):
+            sql.execute("select pg_notify('session_changes', %s)", (text,))
+        new_session(sql, "real")
+        [change] = stream.changes(1)
+        assert (change["id"], change["data"]["session_name"]) == (1, "real")
+
+
+def test_text_of_several_lines_stays_in_its_frame(server, sql, admin_url):
+    sql.execute("""alter table sessions add column settings json""")
+    sql.execute("""insert into sessions (session_name, settings) values ('a', '{"x":\n\n1,\r"y": "\\n"}')""")
+    with open_stream(server.url, "/api/sse/sessions", 0) as stream:
+        [change] = stream.changes(1)
+        assert change["data"]["settings"] == {"x": 1, "y": "\n"}
+
+
+def test_counts_and_alerts_get_past_a_row_that_cannot_be_read(sql):
+    new_session(sql, "door")
+    sql.execute("select id from sessions")
+    [(door,)] = sql.fetchall()
+    sql.execute("insert into alert_thresholds (threshold_name, threshold_value) values ('full', 5)")
+    bad = payload(0, table="people_movements", data={"session_id": door, "movement_time": "never"})
+    for text, table in ((bad, "people_movements"), ("not json", "realtime_metrics"), (NESTED, "realtime_metrics")):
+        poison(sql, text, table)
+        sql.execute(
+            "insert into people_movements (session_id, person_id, movement_direction) values (%s, 1, 'in')", [door]
+        )
+        sql.execute("insert into realtime_metrics (session_id, current_people_count) values (%s, 9)", [door])
+    sql.execute("select fold_movements()")
+    for _ in range(20):
+        sql.execute("select evaluate_alerts()")
+    sql.execute("select entered from movement_counts")
+    assert sql.fetchall() == [(3,)]
+    sql.execute("select current_value from alert_logs")
+    assert sql.fetchall() == [(9,)]
+    assert len(sql.connection.notices) >= 2
+    assert "cannot be read" in sql.connection.notices[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import gevent
@@ -20,8 +21,14 @@ class Audience:
     def __init__(self):
         self.starts = []
         self.available = []
+        self.names = []
+        self.sizes = []
 
     def publish(self, changes):
+        self.sizes.append(len(changes))
+        for change in changes:
+            message = json.loads(change.frame.partition(b"data: ")[2])
+            self.names.append(message["data"]["data"].get("session_name"))
         self.starts[-1][1].extend(change.id for change in changes)
 
     def start_at(self, cursor):
@@ -129,14 +136,23 @@ def test_a_change_that_is_announced_twice_is_published_once(listener, heard, sql
     assert heard.starts == [(0, [1, 2, 3])]
 
 
-@pytest.mark.parametrize("text", ["", "hello", "[]", "{}", '{"id": "x", "data": {}}', '{"id": 1, "table": "pg_class"}'])
-def test_a_foreign_notification_is_counted_and_ignored(listener, heard, sql, text):
+@pytest.mark.parametrize("text", ["", "hello", "{}", payload(1), payload(2), payload(1) + "\n\n" + payload(2)])
+def test_what_a_notification_says_is_not_believed(listener, heard, sql, text):
     one = listener()
     notify(sql, text)
     sql("insert into sessions (session_name) values ('door')")
     until(lambda: one.cursor == 1, one)
     assert heard.starts == [(0, [1])]
+    assert heard.names == ["door"]
     assert one.state == "live"
+
+
+def test_a_large_change_is_read_alone(listener, heard, sql):
+    one = listener()
+    sql("insert into sessions (session_name) select repeat('x', 1500000) from generate_series(1, 9)")
+    until(lambda: one.cursor == 9, one)
+    assert heard.starts == [(0, [*range(1, 10)])]
+    assert max(heard.sizes) == 3  # what is beyond 4 MB waits for the next read
 
 
 def test_a_change_without_a_notification_is_published_at_the_check_and_counted_at_the_next(listener, heard, sql):
@@ -169,6 +185,7 @@ def test_a_log_that_ends_before_the_cursor_is_another_log(listener, heard, sql):
     record(sql, 7, 8)
     one = listener(check_seconds=0.1)
     sql("delete from change_log")
+    sql("update change_log_home set floor = 0")
     until(lambda: one.counts["resets"] == 1, one)
     assert heard.starts == [(8, []), (0, [])]
 

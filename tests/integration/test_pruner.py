@@ -158,11 +158,12 @@ def _until_pruned(pruner):
 def test_two_do_not_prune_at_once(connection, app):
     runner = app.test_cli_runner()
     _fill(connection, [100] * 3)
-    _run(connection, "select pg_advisory_lock(8103509420230637157)")
+    _run(connection, "begin")
+    _run(connection, "select from change_log_home for update")
     with app.app_context():
         refused = runner.invoke(args=["prune"])
     assert (refused.exit_code, refused.stderr) == (1, "Error: Another process is pruning the log right now.\n")
-    _run(connection, "select pg_advisory_unlock(8103509420230637157)")
+    _run(connection, "rollback")
     with app.app_context():
         pruned = until(lambda: (got := runner.invoke(args=["prune"])).exit_code == 0 and got)
     assert pruned.stdout == (
