@@ -102,7 +102,7 @@ def _next(log: ChangeLog, after: int, newest: int, wanted: Filter) -> Batch:
 
 
 def _answer(frames: list[bytes], cursor: int, *, reset: bool) -> Response:
-    items = b",".join([frame.partition(b"data: ")[2].strip() for frame in frames]).decode()
+    items = b",".join([frame.partition(b"data: ")[2].partition(b"\n")[0] for frame in frames]).decode()
     body = f'{{"items":[{items}],"cursor":"{cursor}","reset":{"true" if reset else "false"}}}'
     headers = {"Last-Event-ID": str(cursor), "Cache-Control": "no-store"}
     return Response(body, headers=headers, mimetype="application/json")

@@ -1,6 +1,6 @@
 """The streams: /api/sse and one endpoint per topic.
 
-Invariant: bad parameters are 400 and a full server is 503, both before the stream begins. From then on everything,
+Invariant: bad values are 400 and a full server is 503, both before the stream begins. From then on everything,
 including an unknown cursor, is told in the stream, because EventSource gives up for good on any status but 200.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from flask import Response, request
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.api.current import current_feed
 from app.api.subscribe import AlertQuery, OptionalCursor, SessionQuery, TopicsQuery, filter_of, subscribe
@@ -42,20 +42,28 @@ _ANSWER: dict[int, Any] = {
 
 
 class _Resume(Strict):
+    """Where to resume. The last base of a query, because the last one's configuration counts."""
+
+    # Deliberate: EventSource libraries add parameters of their own when they reconnect, and a 400 ends them for good.
+    model_config = ConfigDict(extra="ignore")
+
     last_event_id: OptionalCursor = Field(
         default_factory=absent, description="Resume after this cursor. The header Last-Event-ID takes precedence."
     )
+    lastEventId: OptionalCursor = Field(  # noqa: N815 - as polyfills of EventSource spell it
+        default_factory=absent, description="The same, as polyfills of EventSource send it; takes precedence."
+    )
 
 
-class StreamQuery(_Resume, SessionQuery):
+class StreamQuery(SessionQuery, _Resume):
     """What a client may ask of a stream of one topic."""
 
 
-class AlertStreamQuery(_Resume, AlertQuery):
+class AlertStreamQuery(AlertQuery, _Resume):
     """What a client may ask of the stream of alerts."""
 
 
-class TopicsStreamQuery(_Resume, TopicsQuery):
+class TopicsStreamQuery(TopicsQuery, _Resume):
     """What a client may ask of a stream of several topics."""
 
 
@@ -95,7 +103,8 @@ def _respond(wanted: Filter, query: _Resume) -> Response:
 
 
 def _asked(query: _Resume) -> int | None | Literal["unknown"]:
-    text = request.headers.get("Last-Event-ID") or query.last_event_id
+    # A polyfill keeps the URL that it was given and adds where it has come to.
+    text = request.headers.get("Last-Event-ID") or query.lastEventId or query.last_event_id
     if not text:
         return None
     cursor = parse_cursor(text)

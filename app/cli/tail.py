@@ -20,10 +20,17 @@ from urllib.parse import urlencode, urlsplit
 import click
 
 from app.cli.database import current_config
+from app.cli.event_stream import EventStream
 from app.feed.change import TOPICS
 
 _SILENCE_SECONDS = 60.0  # four heartbeats as they are set by default
 _COLOURS = {"INSERT": "green", "UPDATE": "yellow", "DELETE": "red", "TEST": "cyan"}
+# What the feed says of where it goes on.
+_CONNECTED = {
+    "live": "Connected: changes follow.",
+    "resumed": "Connected: what has been missed comes first.",
+    "reset": "reset: changes are missing before this line.",
+}
 # Columns that say little to a person who watches.
 _DULL = {"id", "session_id", "created_at", "updated_at"}
 
@@ -59,24 +66,20 @@ class Tail:
                 raise ConnectionError(f"it answers {response.status}")
             if response.status != 200:
                 raise Refused(_reason(response))
+            if response.headers.get_content_type() != "text/event-stream":
+                raise Refused(f"it answers {response.headers.get_content_type()}, so this is not the feed")
             yield from self._messages(response)
         finally:
             connection.close()
 
-    def _messages(self, lines: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
-        cursor, data = None, None
-        for raw in lines:
-            name, _, value = raw.decode().rstrip("\n").partition(": ")
-            if name == "retry":
-                self.retry_seconds = int(value) / 1000
-            elif name == "id":
-                cursor = value
-            elif name == "data":
-                data = value
-            elif not name and data is not None:
-                yield json.loads(data)
-                self._cursor = self._cursor if cursor is None else cursor
-                cursor, data = None, None
+    def _messages(self, response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
+        stream = EventStream(self._cursor or "")
+        while piece := response.read1(65536):
+            for event in stream.feed(piece):
+                yield json.loads(event.data)
+                self._cursor = event.last_event_id or self._cursor
+            if stream.retry_ms is not None:
+                self.retry_seconds = stream.retry_ms / 1000
 
 
 def _reason(response: http.client.HTTPResponse) -> str:
@@ -97,8 +100,8 @@ def line_of(change: dict[str, Any]) -> str:
     else:
         told = [f"{name}={_short(value)}" for name, value in row.items() if name not in _DULL and value is not None]
     action = click.style(f"{change['action']:<6}", fg=_COLOURS.get(change["action"]), bold=True)
-    name = click.style(str(row.get("session_id") or row.get("id") or "")[:8], dim=True)
-    return f"{change['id']:>10} {action} {name:<8} {' '.join(told)}"
+    session = click.style(str(row.get("session_id") or row.get("id") or "-"), dim=True)
+    return f"{change['id']:>10} {action} {session} {' '.join(told)}"
 
 
 def _short(value: object) -> str:
@@ -114,8 +117,8 @@ def _show(message: dict[str, Any], *, as_json: bool) -> None:
         )
     elif message["type"] == "error":
         click.echo(message["message"], err=True)
-    elif message["type"] == "connection" and message["data"]["status"] == "reset":
-        click.echo("reset: changes are missing before this line.", err=True)
+    elif message["type"] == "connection":
+        click.echo(_CONNECTED[message["data"]["status"]], err=True)
 
 
 def _print(line: str) -> None:
@@ -149,6 +152,8 @@ def follow(tail: Tail, *, as_json: bool = False) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document per line.")
 def command(topic: str, session: object, after: str | None, url: str | None, as_json: bool) -> None:
     """Show the changes of TOPIC as they happen, until Ctrl-C."""
+    if url is not None and not urlsplit(url).netloc:
+        raise click.BadParameter(f"{url} is no URL; http://127.0.0.1:8000 is one.", param_hint="--url")
     reading = Tail(url or current_config().url, topic, str(session) if session else None, after)
     # Nothing is being written, so signals may interrupt the reading.
     # SIGINT, too: a shell that starts this in the background has it ignored.

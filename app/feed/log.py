@@ -18,30 +18,29 @@ from gevent.lock import BoundedSemaphore
 from psycopg2.extensions import connection as Connection
 from sqlalchemy import create_engine
 
-from app.feed.change import TABLE_WIDE, TABLES, TOPIC_OF_TABLE, Change, Filter
+from app.feed.change import TABLE_WIDE, TABLES, TOPIC_OF_TABLE, TOPICS, Change, Filter
 from app.postgres.connections import connect, sqlalchemy_url
 
 log = logging.getLogger(__name__)
 
+# A row of the log: its floor, the change's id, table, when it was recorded, and its payload unless that is large.
+_Row = tuple[int, int | None, str, datetime, str | None]
 # The newest changes that could not be read, for /api/system.
 unreadable: deque[int] = deque(maxlen=100)
-# Rows and bytes in one read. 200 ordinary changes are about 120 kB; a change may have megabytes of text.
+# Rows in one read: about 120 kB of ordinary changes, and at most 4 MB, because a large change is read alone.
 BATCH = 200
-BATCH_BYTES = 4 * 1024 * 1024
+_LARGE_BYTES = 20 * 1024
 # How many ids one read may scan for a narrow filter: a few milliseconds of index scan.
 _WINDOW = 20_000
 
-# One statement, hence one snapshot: what the floor lets through has not been pruned. The lengths are those that the
-# rows are stored with, so the payloads beyond the limit are never read.
-_NEXT = """
-select home.floor, next.* from (select floor from change_log_home) as home left join lateral (
-    select id, table_name, payload, recorded_at, ends_at from (
-        select *, sum(octet_length(payload)) over (order by id) as ends_at from (
-            select id, table_name, payload, recorded_at from change_log
-            where id > %(after)s and table_name = any(%(tables)s) {conditions}
-            order by id limit %(rows)s) as candidate) as measured
-    where ends_at - octet_length(payload) < %(bytes)s order by id) as next on true
+# One statement, hence one snapshot: what the floor lets through has not been pruned. Each wake-up of each Listener runs
+# it, so it is kept short for the planner. The length is that of the stored row: nothing large is read here.
+_NEXT = f"""
+select home.floor, next.* from change_log_home as home left join lateral (
+    select id, table_name, recorded_at, case when octet_length(payload) <= {_LARGE_BYTES} then payload end
+    from change_log where id > %(after)s {{conditions}} order by id limit {BATCH}) as next on true
 """
+_OF_TOPICS = "and table_name = any(%(tables)s)"
 _UPTO = "and id <= %(upto)s"
 _OF_SESSION = (
     "and (session_id = %(session)s::uuid or old_session_id = %(session)s::uuid or action = any(%(table_wide)s))"
@@ -79,42 +78,60 @@ class Batch(NamedTuple):
 
 
 def read_after(connection: Connection, after: int, wanted: Filter, upto: int | None = None) -> Batch:
-    """Read the next matching changes of the log, at most BATCH of them, and BATCH_BYTES or one larger change.
+    """Read the next matching changes of the log: at most BATCH, and none after a large one.
 
     Args:
         after: the cursor to start after.
         upto: the last id of interest; call again until the batch's cursor has reached it. Without it, the batch's
             cursor is that of its last change, and an empty batch is the end of the log.
     """
-    conditions = []
-    if upto is not None:
-        upto = min(upto, after + _WINDOW)
-        conditions.append(_UPTO)
-    if wanted.session_id is not None:
-        conditions.append(_OF_SESSION)
+    upto = upto if upto is None else min(upto, after + _WINDOW)
     with connection.cursor() as cursor:
         cursor.execute(
-            _NEXT.format(conditions=" ".join(conditions)),
+            _statement(wanted, upto),
             {
                 "after": after,
                 "upto": upto,
                 "tables": [TABLES[topic] for topic in wanted.topics],
                 "session": wanted.session_id,
                 "table_wide": list(TABLE_WIDE),
-                "rows": BATCH,
-                "bytes": BATCH_BYTES,
             },
         )
-        found = cursor.fetchall()
-    rows = [row for row in found if row[1] is not None]
-    changes = [
-        change
-        for _, change_id, table, payload, recorded_at, _ in rows
-        if wanted.matches(change := _change(change_id, table, payload, recorded_at))
-    ]
-    is_full = len(rows) == BATCH or (bool(rows) and rows[-1][5] >= BATCH_BYTES)
-    end = rows[-1][1] if rows else after
-    return Batch(changes, end if is_full or upto is None else max(after, upto), found[0][0] <= after, is_full)
+        found: list[_Row] = cursor.fetchall()
+    changes: list[Change] = []
+    end, is_full = after if upto is None else max(after, upto), len(found) == BATCH
+    for _, change_id, table, recorded_at, payload in found:
+        if change_id is None:  # there is no change: the floor stands alone
+            break
+        is_large = payload is None
+        if payload is None:
+            payload, is_full = _payload(connection, change_id), True
+        if table in TOPIC_OF_TABLE and wanted.matches(change := _change(change_id, table, payload, recorded_at)):
+            changes.append(change)
+        if is_full or upto is None:
+            end = change_id
+        if is_large:
+            break
+    return Batch(changes, end, found[0][0] <= after, is_full)
+
+
+def _statement(wanted: Filter, upto: int | None) -> str:
+    conditions = []
+    if len(wanted.topics) < len(TOPICS):
+        conditions.append(_OF_TOPICS)
+    if upto is not None:
+        conditions.append(_UPTO)
+    if wanted.session_id is not None:
+        conditions.append(_OF_SESSION)
+    return _NEXT.format(conditions=" ".join(conditions))
+
+
+def _payload(connection: Connection, change_id: int) -> str:
+    """The payload of one large change; empty, hence unreadable, if it was pruned after it was seen."""
+    with connection.cursor() as cursor:
+        cursor.execute("select payload from change_log where id = %s", (change_id,))
+        rows: list[tuple[str]] = cursor.fetchall()
+    return rows[0][0] if rows else ""
 
 
 def _change(change_id: int, table: str, payload: str, recorded_at: datetime) -> Change:

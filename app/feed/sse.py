@@ -3,6 +3,8 @@
 Invariant: pure functions, no state, no I/O. A frame has no ``event:`` field, so ``EventSource.onmessage`` gets
 every one; it carries an ``id:`` only when its caller knows that everything up to that cursor has been sent.
 A cursor is a number inside the server and opaque text on the wire: this module is where one becomes the other.
+``id:`` comes last in its frame: some clients take it as its line is read, and a connection cut within a frame must not
+cost them the change.
 docs/reference/protocol.md is this module in prose.
 """
 
@@ -33,13 +35,13 @@ def change_frame(cursor: int, payload: str, timestamp: float) -> bytes:
     if "\n" in payload or "\r" in payload:
         # A column of type json keeps its line breaks; in JSON text they are white space.
         payload = payload.replace("\r", " ").replace("\n", " ")
-    return f'id: {cursor}\ndata: {{"type":"data","data":{payload},"timestamp":"{_iso(timestamp)}"}}\n\n'.encode()
+    return f'data: {{"type":"data","data":{payload},"timestamp":"{_iso(timestamp)}"}}\nid: {cursor}\n\n'.encode()
 
 
 def connection_frame(topics: Iterable[str], cursor: int, status: Status, timestamp: float | None = None) -> bytes:
     """The frame that tells the client its position: the first frame, and sent again whenever the position jumps."""
     data = {"topics": sorted(topics), "cursor": str(cursor), "status": status}
-    return f"id: {cursor}\n".encode() + _frame({"type": "connection", "data": data}, timestamp)
+    return _frame({"type": "connection", "data": data}, cursor=cursor, timestamp=timestamp)
 
 
 def error_frame(code: str, message: str) -> bytes:
@@ -49,16 +51,16 @@ def error_frame(code: str, message: str) -> bytes:
 
 def heartbeat_frame(cursor: int | None) -> bytes:
     """The frame of a quiet stream, with the cursor that the client may resume from, if it is known."""
-    prefix = b"" if cursor is None else b"id: %d\n" % cursor
-    return prefix + _frame({"type": "heartbeat"})
+    return _frame({"type": "heartbeat"}, cursor=cursor)
 
 
 def retry_field(seconds: float) -> bytes:
-    """The wait before a reconnect: between one and two times ``seconds``, at random.
+    """The wait before a reconnect, as the first line of a frame: between one and two times ``seconds``, at random.
 
-    The jitter keeps the clients of a restarted server from coming back all at once.
+    The jitter keeps the clients of a restarted server from coming back all at once. It is no frame of its own, because
+    some clients take every block for an event, and choke on one without data.
     """
-    return b"retry: %d\n\n" % (seconds * 1000 * (1 + random.random()))
+    return b"retry: %d\n" % (seconds * 1000 * (1 + random.random()))
 
 
 def chunked(data: bytes) -> bytes:
@@ -73,10 +75,11 @@ def parse_cursor(text: str) -> int | None:
     return None
 
 
-def _frame(message: dict[str, object], timestamp: float | None = None) -> bytes:
+def _frame(message: dict[str, object], *, cursor: int | None = None, timestamp: float | None = None) -> bytes:
     when = datetime.now(UTC).timestamp() if timestamp is None else timestamp
     text = json.dumps({**message, "timestamp": _iso(when)}, separators=(",", ":"))
-    return f"data: {text}\n\n".encode()
+    position = "" if cursor is None else f"id: {cursor}\n"
+    return f"data: {text}\n{position}\n".encode()
 
 
 def _iso(timestamp: float) -> str:

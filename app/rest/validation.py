@@ -78,7 +78,7 @@ def _arguments(
     path: type[BaseModel] | None, query: type[BaseModel], body: type[BaseModel] | None, path_values: dict[str, str]
 ) -> dict[str, BaseModel]:
     arguments: dict[str, BaseModel] = {}
-    errors: list[FieldError] = _given_twice()
+    errors: list[FieldError] = _given_twice(query)
     for name, schema, values in (("path", path, path_values), ("query", query, request.args.to_dict())):
         try:
             if schema:
@@ -136,11 +136,12 @@ def _body_errors(error: ValidationError) -> list[FieldError]:
     return field_errors(error)
 
 
-def _given_twice() -> list[FieldError]:
+def _given_twice(query: type[BaseModel]) -> list[FieldError]:
+    known = None if query.model_config.get("extra") == "forbid" else query.model_fields
     return [
         FieldError(field=name, message="is given more than once")
         for name, values in request.args.lists()
-        if len(values) > 1
+        if len(values) > 1 and (known is None or name in known)
     ]
 
 

@@ -353,13 +353,15 @@ class Client:
             self._lose("ended by the server")
 
     def _take_frame(self, frame: bytes) -> None:
-        name, _, rest = frame.partition(b"\n")
-        if name.startswith(b"id: ") and rest.startswith(b'data: {"type":"data"'):
-            self._take_change(int(name[4:]), rest)
-        elif name.startswith(b"retry: "):
+        if frame.startswith(b"retry: "):
+            name, _, frame = frame.partition(b"\n")
             self._retry_seconds = int(name[7:]) / 1000
+        data, _, position = frame.partition(b"\n")
+        cursor = int(position.removeprefix(b"id: ")) if position else None
+        if data.startswith(b'data: {"type":"data"') and cursor is not None:
+            self._take_change(cursor, data)
         else:
-            self._take_other(frame)
+            self._take_other(data, cursor)
 
     def _take_change(self, cursor: int, data: bytes) -> None:
         if not self._is_placed or self.cursor is None:
@@ -376,11 +378,7 @@ class Client:
             else:
                 self._apply(change)
 
-    def _take_other(self, frame: bytes) -> None:
-        cursor = None
-        if frame.startswith(b"id: "):
-            name, _, frame = frame.partition(b"\n")
-            cursor = int(name[4:])
+    def _take_other(self, frame: bytes, cursor: int | None) -> None:
         if not frame.startswith(b"data: "):
             raise Violation(f"{self.name} got something that is no frame: {frame!r}")
         message = json.loads(frame[6:])

@@ -103,7 +103,7 @@ def test_a_client_that_reads_a_byte_at_a_time_gets_whole_frames_in_order_and_hol
             assert piece, "the stream ended"
             text += piece
     frames = [frame for frame in text.decode().split("\n\n") if '"type":"data"' in frame]
-    assert [int(frame.partition("\n")[0].removeprefix("id: ")) for frame in frames] == ids
+    assert [int(frame.partition("\nid: ")[2]) for frame in frames] == ids
 
 
 def test_an_overflow_of_the_queue_is_counted_and_costs_no_change(server, admin_url):

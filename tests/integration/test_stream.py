@@ -139,6 +139,14 @@ def test_the_header_goes_before_the_parameter(server, sql):
         assert stream.place["cursor"] == str(ids[3])
 
 
+def test_parameters_that_libraries_add_are_no_reason_to_refuse_a_stream(server, sql):
+    new_movements(sql, new_session(sql), 5)
+    ids = log_ids(sql)
+    path = f"/api/sse?_=1764160000&_=1764160001&lastEventId={ids[3]}&last_event_id={ids[0]}"
+    with open_stream(server.url, path) as stream:
+        assert stream.place["cursor"] == str(ids[3])
+
+
 def test_a_client_resumes_beyond_the_ring_from_the_log(gunicorn, sql):
     server = gunicorn(RING_BYTES=20_000)
     wait_until_ready(server)
@@ -268,7 +276,9 @@ def test_a_client_that_drops_at_random_moments_gets_the_same_set(server, sql):
         ("/api/sse?topics=sessions,cats", "topics"),
         ("/api/sse/sessions?session_id=7", "session_id"),
         ("/api/sse/alerts?resolved=perhaps", "resolved"),
-        ("/api/sse/sessions?colour=red", "colour"),
+        ("/api/sse/sessions?session_id=7&_=1", "session_id"),
+        ("/api/sse/sessions?last_event_id=1&last_event_id=2", "last_event_id"),
+        ("/api/changes?colour=red", "colour"),
     ],
 )
 def test_bad_parameters_are_400_and_named(server, path, field):
@@ -316,10 +326,11 @@ def test_http_1_0_gets_the_stream_without_chunks(server, sql):
         while b"connection" not in reader.readline():
             pass
         new_session(sql)
-        lines = [reader.readline() for _ in range(3)]
-        assert lines[0] == b"\n"
-        assert lines[1].startswith(b"id: ")
+        lines = [reader.readline() for _ in range(4)]
+        assert lines[0].startswith(b"id: ")
+        assert lines[1] == b"\n"
         assert json.loads(lines[2].removeprefix(b"data: "))["type"] == "data"
+        assert lines[3].startswith(b"id: ")
 
 
 def test_a_restored_database_restarts_its_log_beyond_all_old_cursors(gunicorn, sql):

@@ -251,7 +251,8 @@ def test_a_heartbeat_goes_to_a_resting_client_without_waking_it(pair, resting):
     hub.publish([change(1)])  # of sessions: not its own
     hub.beat(0)
     frame = pair[1].recv(10_000)
-    assert frame.startswith(b'id: 1\ndata: {"type":"heartbeat"')
+    assert frame.startswith(b'data: {"type":"heartbeat"')
+    assert frame.endswith(b"\nid: 1\n\n")
     assert (subscription.cursor, woken) == (1, [])
     hub.beat(60)
     pair[1].setblocking(False)

@@ -8,14 +8,14 @@ import pytest
 from app.feed import sse
 
 
-def test_a_change_goes_out_as_id_and_one_data_line():
+def test_a_change_goes_out_as_one_data_line_and_its_id():
     frame = sse.change_frame(4711, '{"id":4711}', 1757124155.082297)
-    assert frame == (b'id: 4711\ndata: {"type":"data","data":{"id":4711},"timestamp":"2025-09-06T02:02:35.082Z"}\n\n')
+    assert frame == (b'data: {"type":"data","data":{"id":4711},"timestamp":"2025-09-06T02:02:35.082Z"}\nid: 4711\n\n')
 
 
 def test_a_connection_frame_tells_topics_cursor_and_status():
     frame = sse.connection_frame({"sessions", "alerts"}, 7, "resumed", 0.0)
-    head, data, *rest = frame.decode().split("\n")
+    data, head, *rest = frame.decode().split("\n")
     assert (head, rest) == ("id: 7", ["", ""])
     assert json.loads(data.removeprefix("data: ")) == {
         "type": "connection",
@@ -30,9 +30,11 @@ def test_an_error_carries_no_id():
     assert b'"error":"database_unavailable","message":"The database is away."' in frame
 
 
-@pytest.mark.parametrize(("cursor", "start"), [(None, b"data: "), (9, b"id: 9\ndata: ")])
-def test_a_heartbeat_carries_an_id_only_if_one_is_known(cursor, start):
-    assert sse.heartbeat_frame(cursor).startswith(start + b'{"type":"heartbeat"')
+@pytest.mark.parametrize(("cursor", "end"), [(None, b"}\n\n"), (9, b"}\nid: 9\n\n")])
+def test_a_heartbeat_carries_an_id_only_if_one_is_known(cursor, end):
+    frame = sse.heartbeat_frame(cursor)
+    assert frame.startswith(b'data: {"type":"heartbeat"')
+    assert frame.endswith(end)
 
 
 def test_no_frame_has_an_event_field():
