@@ -11,11 +11,12 @@ from app import arbiter
 
 _config = arbiter.read_config(os.environ)
 _LINGER_SECONDS = 1.0
+_REQUESTS_PER_ADDRESS = 200
 
 wsgi_app = "wsgi:app"
 bind = _config.bind
 workers = _config.workers
-worker_class = "gevent"
+worker_class = "app.gunicorn_worker.Worker"
 # So that REST and health answer when all streams are taken, also where streams stay with gunicorn (TLS in it).
 worker_connections = _config.max_streams + 500
 preload_app = False  # preloaded, the app would be imported before gevent patches
@@ -94,6 +95,8 @@ def post_worker_init(worker):
 
     feed = worker.wsgi.extensions["feed"]
     feed.start()
+    # Streams stay with gunicorn if TLS ends in it.
+    worker.share = _config.max_streams_per_address + _REQUESTS_PER_ADDRESS
     worker.worker_connections = feed.hub.max_streams + min(500, feed.hub.max_streams // 2)
     gevent.spawn(_drain_in_time, worker)
 

@@ -34,7 +34,7 @@ class Config:
     queue_frames: int = 1000
     ring_bytes: int = 16 * 1024 * 1024
     max_streams: int = 5000
-    max_streams_per_address: int = 5000
+    max_streams_per_address: int = 1000
     stuck_seconds: float = 30.0
     listener_check_seconds: float = 5.0
     session_silence_seconds: float = 3600.0

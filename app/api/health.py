@@ -45,7 +45,8 @@ def health() -> Response:
 @reads()
 def ready() -> Response:
     feed = current_feed()
-    reason = hindrance(feed.database_url, _PROBE_SECONDS)
+    folder = feed.config.data_dir / "postgres" if feed.config.database_url is None else None
+    reason = hindrance(feed.database_url, _PROBE_SECONDS, folder)
     states = {"listener": str(feed.listener.state), "database": "unavailable" if reason else "ok"}
     if states == {"listener": "live", "database": "ok"}:
         return jsonify(status="ready", **states)

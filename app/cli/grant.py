@@ -12,14 +12,16 @@ from app.cli.database import database
 from app.postgres.connections import connect
 
 _READ = "grant select on sessions, people_movements, realtime_metrics, alert_thresholds, alert_logs to {role}"
+_CONNECT = "grant connect on database {database} to {role}"
 RIGHTS: dict[str, tuple[str, ...]] = {
     # Begins, describes and ends sessions; adds movements, readings and alerts. Sees no one else's changes.
     "producer": (
+        _CONNECT,
         "grant usage on schema public to {role}",
         "grant select, insert, update on sessions to {role}",
         "grant insert on people_movements, realtime_metrics, alert_logs to {role}",
     ),
-    "reader": ("grant usage on schema public to {role}", _READ),
+    "reader": (_CONNECT, "grant usage on schema public to {role}", _READ),
     # Pruning and recognizing a copied database take an owner; a member of the owner is one.
     "feed": ("grant {owner} to {role}",),
 }
@@ -34,12 +36,14 @@ def command(rights: str, role: str) -> None:
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(
-                    "select pg_get_userbyid(relowner) from pg_class where oid = 'public.change_log'::regclass"
+                    "select pg_get_userbyid(relowner), current_database() from pg_class"
+                    " where oid = 'public.change_log'::regclass"
                 )
-                [(owner,)] = cursor.fetchall()
+                [(owner, database_name)] = cursor.fetchall()
                 for statement in RIGHTS[rights]:
-                    names = {"role": sql.Identifier(role), "owner": sql.Identifier(owner)}
-                    composed = sql.SQL(statement).format(**names)
+                    composed = sql.SQL(statement).format(
+                        role=sql.Identifier(role), owner=sql.Identifier(owner), database=sql.Identifier(database_name)
+                    )
                     cursor.execute(composed)
                     click.echo(f"{composed.as_string(cursor)};")
         except psycopg2.errors.UndefinedObject as error:

@@ -108,7 +108,10 @@ class Hub:
         if len(self._subscriptions) >= self.max_streams:
             raise Full(f"This server has {self.max_streams} streams open and accepts no more.")
         if self._streams_of_address[address] >= self._max_streams_per_address:
-            raise Full(f"{address} has {self._max_streams_per_address} streams open and may open no more.")
+            raise Full(
+                f"{address} has {self._max_streams_per_address} streams open and may open no more"
+                " (if it is a proxy, raise MAX_STREAMS_PER_ADDRESS)."
+            )
         self._subscriptions[subscription] = None
         self._streams_of_address[address] += 1
         wanted, is_chunked = key = subscription.filter, subscription.is_chunked

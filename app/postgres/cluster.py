@@ -181,6 +181,8 @@ class Cluster:
                 cursor.execute("select from pg_database where datname = 'feed'")
                 if not cursor.rowcount:
                     cursor.execute("create database feed owner feed")
+                # PostgreSQL lets every role connect and make temporary tables; `flask grant` gives who may.
+                cursor.execute("revoke connect, temporary on database feed from public")
         finally:
             connection.close()
 

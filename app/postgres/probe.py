@@ -6,21 +6,31 @@ pooled connection could not promise that: it may be waiting for an earlier answe
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
+from pathlib import Path
 
 import gevent
 import psycopg2
 
 from app.postgres.connections import connect
 
+# Two segments of the write-ahead log. With less, PostgreSQL may stop at any commit.
+_LEAST_FREE_BYTES = 32 * 1024 * 1024
 _QUESTION = """
 select current_setting('server_encoding'), current_setting('transaction_read_only') = 'on',
        coalesce(has_table_privilege(to_regclass('public.change_log'), 'select'), false)
 """
 
 
-def hindrance(url: str, seconds: float) -> str:
-    """What keeps the feed from working with this database, as the rest of a sentence; empty if nothing does."""
+def hindrance(url: str, seconds: float, folder: Path | None = None) -> str:
+    """What keeps the feed from working with this database, as the rest of a sentence; empty if nothing does.
+
+    Args:
+        folder: where the database keeps its files, if they are on this machine.
+    """
+    if folder is not None and (free := shutil.disk_usage(folder).free) < _LEAST_FREE_BYTES:
+        return f"has only {free / 1024**2:.0f} MB left on its disk"
     limit = gevent.Timeout(seconds)
     try:
         with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -119,3 +120,29 @@ def test_a_client_that_is_cut_is_reset(gunicorn, database_url):
     until(lambda: struct.unpack("B", stuck.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1))[0] == 7)
     writer.close()
     stuck.close()
+
+
+def test_one_address_cannot_take_all_places_of_a_worker(gunicorn):
+    """5 600 bodies that never end, from one address, used to silence health for everyone."""
+    server = gunicorn(MAX_STREAMS=300, MAX_STREAMS_PER_ADDRESS=20)
+    wait_until_ready(server)
+    began = head("POST", "/api/movements", "Content-Type: application/json", "Content-Length: 2") + b"["
+    with ExitStack() as stack:
+        refused = 0
+        for _ in range(900):  # more than the 800 places
+            sock = stack.enter_context(connection_to(server))
+            with contextlib.suppress(OSError):
+                sock.sendall(began)
+            sock.settimeout(0.002)
+            with contextlib.suppress(OSError):
+                refused += sock.recv(12) == b"HTTP/1.1 503"
+        assert 600 <= refused <= 680
+        other = stack.enter_context(socket.create_connection(peer(server), 20, source_address=("127.0.0.2", 0)))
+        other.sendall(head("GET", "/api/health"))
+        assert other.recv(12) == b"HTTP/1.1 200"
+    until(lambda: health_seconds(server) < 10)
+
+
+def peer(server):
+    host, port = urlsplit(server.url).netloc.split(":")
+    return host, int(port)

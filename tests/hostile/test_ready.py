@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import time
 import urllib.error
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from app.postgres import probe
 from app.postgres.connections import connect
+from app.postgres.embedded import Server
+from app.postgres.probe import hindrance
 from tests.event_stream import wait_until_ready
 from tests.waiting import until
 
@@ -81,6 +85,15 @@ def test_a_database_that_cannot_serve_says_why(gunicorn, admin_url, break_it, me
     assert (status, problem["database"]) == (503, "unavailable")
     assert said in problem["detail"]
     until(lambda: ready(server)[0] == 200)
+
+
+def test_a_full_disk_is_not_ready(embedded, data_dir, monkeypatch):
+    server = embedded()
+    wait_until_ready(server)
+    url = Server(data_dir).url()
+    assert hindrance(url, 5, data_dir / "postgres") == ""
+    monkeypatch.setattr(probe, "_LEAST_FREE_BYTES", 2**60)
+    assert re.fullmatch(r"has only \d+ MB left on its disk", hindrance(url, 5, data_dir / "postgres"))
 
 
 def test_a_problem_names_no_host_and_no_role(gunicorn):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+import tempfile
 import uuid
+from pathlib import Path
 
 import pytest
 from psycopg2.errors import InsufficientPrivilege
 
+from app.config import CHECKOUT
 from app.postgres.connections import connect
+from app.postgres.embedded import Server
+from app.postgres.migrate import migrate
+from tests.serving import environment
 
 SESSION = "00000000-0000-4000-8000-000000000001"
 
@@ -144,7 +153,7 @@ def test_a_producer_may_do_no_more(admin_url, role, grant, session, statement):
 
 def test_a_reader_reads_rows_and_no_log(admin_url, role, grant, session):
     granted = grant("reader", role)
-    assert granted.stdout.splitlines()[0] == f'grant usage on schema public to "{role}";'
+    assert granted.stdout.splitlines()[1] == f'grant usage on schema public to "{role}";'
     assert run(admin_url, "select session_name from sessions", role=role) == [("door",)]
     for statement in ("select * from change_log", "update sessions set fps = 1"):
         with pytest.raises(InsufficientPrivilege):
@@ -156,6 +165,26 @@ def test_a_role_of_the_feed_prunes_and_recognizes(admin_url, role):
     run(admin_url, f"grant feed to {role}")
     for statement in ("vacuum change_log", "select recognize_database()", "delete from change_log"):
         run(admin_url, statement, role=role)
+
+
+def test_a_database_of_our_own_lets_no_stranger_in():
+    folder = Path(tempfile.mkdtemp(prefix="feed-rights-", dir="/tmp"))
+    server = Server(folder)
+    server.start()
+    try:
+        asked = (
+            "select has_database_privilege('stranger', 'feed', privilege)"
+            " from unnest('{connect,temporary,create}'::text[]) as privilege"
+        )
+        run(server.url("postgres"), "create role stranger")
+        assert run(server.url("postgres"), asked) == [(False,), (False,), (False,)]
+        migrate(server.url())
+        command = [sys.executable, "-m", "flask", "--app", "app.cli:create_app", "grant", "producer", "stranger"]
+        subprocess.run(command, cwd=CHECKOUT, env=environment(DATABASE_URL=server.url("postgres")), check=True)
+        assert run(server.url("postgres"), asked) == [(True,), (False,), (False,)]
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_role_that_does_not_exist_is_said(grant):

@@ -16,7 +16,7 @@ FLOORS = (
     ("app.config",),
     ("app.postgres",),
     ("app.feed", "app.rest"),
-    ("app.api", "app.cli", "app.website", "app.arbiter"),
+    ("app.api", "app.cli", "app.website", "app.arbiter", "app.gunicorn_worker"),
     ("app",),
     ("wsgi",),
 )
