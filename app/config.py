@@ -38,6 +38,7 @@ class Config:
     stuck_seconds: float = 30.0
     listener_check_seconds: float = 5.0
     session_silence_seconds: float = 3600.0
+    clock_margin_seconds: float = 120.0
     retention_hours: float = 72.0
     retention_bytes: int = 4 * 1024**3
 
@@ -93,6 +94,7 @@ class _Reader:
             stuck_seconds=self._seconds("STUCK_SECONDS", default.stuck_seconds),
             listener_check_seconds=self._seconds("LISTENER_CHECK_SECONDS", default.listener_check_seconds),
             session_silence_seconds=self._seconds("SESSION_SILENCE_SECONDS", default.session_silence_seconds),
+            clock_margin_seconds=self._seconds("CLOCK_MARGIN_SECONDS", default.clock_margin_seconds),
             retention_hours=retention_hours,
             retention_bytes=retention_bytes,
         )
