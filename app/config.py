@@ -152,7 +152,7 @@ class _Reader:
             return self._database_url_of_parts()
         scheme, _, rest = url.partition("://")
         if scheme not in ("postgresql", "postgres", "postgresql+psycopg2") or not _splits(url):
-            self._wrong("DATABASE_URL", "postgresql://user:password@host:port/database")
+            self._wrong("DATABASE_URL", "postgresql://user:password@host:port/database, where a % is written %25")
         return f"postgresql://{rest}"
 
     def _database_url_of_parts(self) -> str | None:
@@ -176,6 +176,8 @@ def _address(host: str, port: int) -> str:
 
 
 def _splits(url: str) -> bool:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", url):
+        return False
     try:
         return bool(urlsplit(url).port or True)
     except ValueError:
