@@ -326,6 +326,23 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.local_midnight(day timestamp without time zone, zone text) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$
+    select case when earlier at time zone zone = day then least(earlier, usual) else usual end
+    from (select day at time zone zone as usual) as u,
+         -- The same wall clock with the offset of six hours before.
+         lateral (select (day - ((usual - interval '6 hours') at time zone zone
+                                 - (usual - interval '6 hours') at time zone 'UTC')) at time zone 'UTC' as earlier) as e
+$$;
+
+CREATE FUNCTION public.local_start(unit text, moment timestamp with time zone, zone text) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$
+    select case when unit in ('day', 'week') then local_midnight(date_trunc(unit, moment at time zone zone), zone)
+                else date_trunc(unit, moment, zone) end
+$$;
+
 CREATE FUNCTION public.movement_deltas(after bigint, upto bigint) RETURNS TABLE(session_id uuid, minute timestamp with time zone, entered bigint, exited bigint)
     LANGUAGE sql STABLE
     AS $$

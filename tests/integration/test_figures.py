@@ -203,3 +203,72 @@ def test_the_api_the_command_and_plain_sql_agree_on_random_rows(client, app, doo
     assert f"inside now            {inside}\n" in shown
     assert f"entered today         {entered}\n" in shown
     assert json.dumps(figures["today"]["peak"]) in shown
+
+
+# Where a midnight of 2024 to 2027 comes twice, or not at all; zones that share their clock have one name here.
+_MIDNIGHTS = """
+with transitions as (
+    select name, moment, (moment at time zone name) as after,
+           (moment - interval '1 second') at time zone name as before
+    from pg_timezone_names,
+         generate_series('2024-01-01T00:00Z'::timestamptz, '2027-12-31T23:00Z', interval '1 hour') as moment
+    where name = any(%s)
+)
+select name, moment from transitions
+where after - before <> interval '1 second'
+  and (after::time between '00:00' and '01:00' or before::time between '23:00' and '24:00' or before::time < '02:00')
+"""
+_ZONES = [
+    "Atlantic/Azores", "America/Havana", "America/Santiago", "Asia/Beirut", "Africa/Cairo",
+    "America/Scoresbysund", "America/Asuncion", "Asia/Gaza", "Europe/Berlin", "America/Nuuk",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", _ZONES)
+def test_days_and_hours_are_those_of_the_wall_clock_whatever_midnight_does(app, door, keep, sql, zone):
+    session_id, chance = door(), random.Random(zone)
+    sql.execute(_MIDNIGHTS, ([zone],))
+    changes = [moment for _, moment in sql.fetchall()]
+    for moment in changes:
+        sql.execute(
+            "insert into people_movements (session_id, person_id, movement_direction, movement_time)"
+            " select %s, 1, 'in', %s + minutes * interval '1 minute' from unnest(%s) as minutes",
+            (
+                session_id,
+                moment,
+                [chance.randrange(-1500, 1500) for _ in range(80)] + [-61, -60, -31, -30, -1, 0, 1, 59],
+            ),
+        )
+    keep()
+    for moment in changes:
+        asked = (moment - timedelta(hours=20), moment + timedelta(hours=20))
+        for bucket in ("day", "hour"):
+            found = counted(sql, *asked, zone, bucket)
+            path = f"/api/analytics/flow?bucket={bucket}&tz={zone}&from={asked[0]:%FT%TZ}&to={asked[1]:%FT%TZ}"
+            answer = app.test_client().get(path)
+            shown = [(datetime.fromisoformat(one["start"]), one["entered"]) for one in answer.json]
+            assert shown == found, (moment, bucket)
+    assert changes
+
+
+def counted(sql, since, until, zone, bucket):
+    """Minute by minute, in plain SQL: when each day or hour of the wall clock began, and who came in it.
+
+    An hour that comes twice is two; the first bucket is whole."""
+    sql.execute(
+        "select minute, date_trunc(%s, minute at time zone %s),"
+        "       (minute at time zone %s) - (minute at time zone 'UTC'),"
+        "       (select count(*) from people_movements m"
+        "        where m.movement_time >= minute and m.movement_time < minute + interval '1 minute')"
+        " from generate_series(%s - interval '30 hours', %s - interval '1 second', interval '1 minute') as minute",
+        (bucket, zone, zone, since, until),
+    )
+    rows = sql.fetchall()
+    buckets: dict[object, list] = {}
+    for minute, local, offset, number in rows:
+        key = local if bucket == "day" else (local, offset)
+        buckets.setdefault(key, [minute, 0])[1] += number
+    [first] = [key for minute, local, offset, _ in rows if minute <= since < minute + timedelta(minutes=1)
+               for key in [local if bucket == "day" else (local, offset)]]  # fmt: skip
+    whole = list(buckets)
+    return [(buckets[key][0], buckets[key][1]) for key in whole[whole.index(first) :]]
