@@ -1,10 +1,8 @@
 /** Session: one counting run with its charts, movements, alerts and settings. */
 import { useMemo, useState } from 'react';
-import { downloadCsv } from '../browser/csv';
 import type { Metric, Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useAlertsSSE, useMetricsSSE, useMovementsSSE, useSessionsSSE } from '../hooks/useRows';
-import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
 import { Icon } from '../components/Icon';
@@ -53,7 +51,6 @@ function Detail({ session }: { session: Session }) {
     () => [{ id: session.id, name: session.session_name, color: '--line-0' }],
     [session.id, session.session_name],
   );
-  const { busy, run } = useSend();
   const end = session.end_time ? Date.parse(session.end_time) : now;
   const orUnknown = (value: number | null | undefined, digits = 0) => (value == null ? '–' : number(value, digits));
   return (
@@ -70,14 +67,10 @@ function Detail({ session }: { session: Session }) {
           </p>
         </div>
         <div className="actions">
-          <button
-            type="button"
-            disabled={busy}
-            onClick={() => void run(() => downloadCsv(`/api/movements?session_id=${session.id}`, session.session_name))}
-          >
+          <a className="button" href={`/api/movements/export?format=csv&session_id=${session.id}`} download>
             <Icon name="download" />
             {t('Download CSV')}
-          </button>
+          </a>
           <SessionActions session={session} onDeleted={() => go('/sessions')} />
         </div>
       </header>
