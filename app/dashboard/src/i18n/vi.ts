@@ -137,6 +137,7 @@ export const vi = {
   'Resolved': 'Đã xử lý',
   'Resolve': 'Xử lý',
   'Resolve {n}': 'Xử lý {n}',
+  'Alerts resolved: {n}': 'Đã xử lý {n} cảnh báo',
   'Select alert: {name}': 'Chọn cảnh báo: {name}',
   'Select all': 'Chọn tất cả',
   'No open alerts. All clear.': 'Không có cảnh báo mở. Mọi thứ yên ổn.',

@@ -1,5 +1,6 @@
 /** Alerts: open and resolved ones, notifications, and the thresholds that raise them. */
 import { useState } from 'react';
+import { resolveAlerts } from '../api/alerts';
 import { allowNotifications } from '../browser/alarm';
 import { changeSettings, useSettings } from '../browser/settings';
 import { toast } from '../browser/toasts';
@@ -8,7 +9,7 @@ import { useSessionNames } from '../hooks/useList';
 import { useAlertsSSE } from '../hooks/useRows';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
-import { AlertRow, resolveAlert } from '../components/AlertRow';
+import { AlertRow } from '../components/AlertRow';
 import { Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Thresholds } from '../components/Thresholds';
 import { setQuery, useAddress } from '../router';
@@ -97,7 +98,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
   );
 
   async function resolveChosen(): Promise<void> {
-    if (await run(() => Promise.all(chosen.map((alert) => resolveAlert(alert.id))))) setPicked(new Set());
+    if (await run(() => resolveAlerts(chosen.map((alert) => alert.id)))) setPicked(new Set());
   }
 
   function checkbox(alert: Alert) {
