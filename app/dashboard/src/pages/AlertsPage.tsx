@@ -12,6 +12,7 @@ import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
 import { Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Thresholds } from '../components/Thresholds';
+import { Shown } from '../components/Total';
 import { setQuery, useAddress } from '../router';
 
 type Show = 'open' | 'resolved' | 'all';
@@ -53,7 +54,7 @@ export function AlertsPage() {
 
 function List({ show, name }: { show: Show; name: (id: string | null) => string }) {
   const { t, number } = useWords();
-  const { alerts, loading, error, reload } = useAlertsSSE(null, RESOLVED[show]);
+  const { alerts, cut, loading, error, reload } = useAlertsSSE(null, RESOLVED[show]);
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const [shown, setShown] = useState(100);
   const { busy, run } = useSend();
@@ -74,6 +75,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
             />
             {t('Select all')}
           </label>
+          {show === 'open' && <Shown rows={alerts.length} cut={cut} of={(all) => all.now.open_alerts} />}
           <button
             type="button"
             className="primary"
@@ -89,6 +91,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
           <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} select={checkbox(alert)} />
         ))}
       </ul>
+      {cut && show !== 'open' && <p className="quiet note">{t('at least {n}', { n: number(alerts.length) })}</p>}
       {alerts.length > shown && (
         <button type="button" className="more" onClick={() => setShown(shown + 100)}>
           {t('Show more')}

@@ -1,6 +1,6 @@
 /** Dashboard: how many people are inside, who is passing, and which alerts are open. */
 import { useMemo } from 'react';
-import { flowPlot, lastHour, type Flow } from '../plots/flow';
+import { FLOW_ROWS, flowPlot, lastHour, type Flow } from '../plots/flow';
 import { latestPlot } from '../plots/latest';
 import { useList, useActiveSessions, useSessionNames } from '../hooks/useList';
 import { useNow } from '../hooks/useNow';
@@ -15,11 +15,12 @@ import { Movements } from '../components/Movements';
 import { Empty, Failed, Loading, Panel } from '../components/Panel';
 import { SessionCards } from '../components/SessionCards';
 import { Tile } from '../components/Tile';
-import { Total } from '../components/Total';
+import { Shown, Total } from '../components/Total';
 import { follow } from '../router';
 
 /** Full minutes that a rate is the mean of. */
 const RATE_MINUTES = 5;
+const ALERTS = 12;
 
 export function DashboardPage() {
   const { t } = useWords();
@@ -27,7 +28,7 @@ export function DashboardPage() {
   const movements = useList('movements', 'newest', { limit: 40 });
   const flow = useReplica('flow', flowPlot);
   const latest = useReplica('latest', latestPlot);
-  const { alerts, loading: alertsLoading } = useAlertsSSE(null, false);
+  const { alerts, cut, loading: alertsLoading } = useAlertsSSE(null, false);
   const nameOf = useSessionNames();
   const name = (id: string | null) => nameOf(id) ?? t(id === null ? 'All sessions' : 'Deleted session');
   const nothing = active.ready && movements.ready && active.rows.length === 0 && movements.rows.length === 0;
@@ -45,7 +46,7 @@ export function DashboardPage() {
         />
       )}
       <Figures flow={flow.value} />
-      <Panel title={t('Flow of the last hour')} className="area-flow" side={<Legend />}>
+      <Panel title={t('Flow of the last hour')} className="area-flow" side={<Legend flow={flow.value} />}>
         {flow.value ? <HourFlow flow={flow.value} /> : <Loading lines={5} />}
       </Panel>
       <Panel title={t('Newest movements')} className="area-newest">
@@ -60,7 +61,7 @@ export function DashboardPage() {
       <Panel
         title={t('Active sessions')}
         className="area-sessions"
-        side={<Total of={(all) => all.now.active_sessions} className="quiet" />}
+        side={<Shown rows={active.rows.length} cut={active.cut} of={(all) => all.now.active_sessions} />}
       >
         {active.ready ? <SessionCards sessions={active.rows} latest={latest.value ?? new Map()} /> : <Loading />}
       </Panel>
@@ -68,9 +69,16 @@ export function DashboardPage() {
         title={t('Open alerts')}
         className="area-alerts"
         side={
-          <a href="/alerts" onClick={follow}>
-            {t('All')}
-          </a>
+          <>
+            <Shown
+              rows={Math.min(alerts.length, ALERTS)}
+              cut={cut || alerts.length > ALERTS}
+              of={(all) => all.now.open_alerts}
+            />
+            <a href="/alerts" onClick={follow}>
+              {t('All')}
+            </a>
+          </>
         }
       >
         {alertsLoading ? (
@@ -79,7 +87,7 @@ export function DashboardPage() {
           <Empty icon="check">{t('Nothing needs your attention.')}</Empty>
         ) : (
           <ul className="alert-list">
-            {alerts.slice(0, 12).map((alert) => (
+            {alerts.slice(0, ALERTS).map((alert) => (
               <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} />
             ))}
           </ul>
@@ -149,10 +157,11 @@ function HourFlow({ flow }: { flow: Flow }) {
   return <FlowBars minutes={minutes} />;
 }
 
-function Legend() {
-  const { t } = useWords();
+function Legend({ flow }: { flow: Flow | null }) {
+  const { t, number } = useWords();
   return (
     <span className="legend">
+      {flow?.cut && t('the newest {n} movements only', { n: number(FLOW_ROWS) })}
       <i className="in" />
       {t('In')}
       <i className="out" />
