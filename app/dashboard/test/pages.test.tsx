@@ -97,3 +97,33 @@ test('a cut list that has lost half of its rows is read again', async () => {
   });
   expect(server.lists).toBe(before + 1);
 });
+
+test('with the database away a fresh page shows no 0 and nothing green', async () => {
+  server.totals = null;
+  await show('DashboardPage', '/');
+  expect(text('.tile-value')).toEqual(Array(6).fill('–'));
+  expect(text('.nav .count')).toEqual(['–']);
+  expect(document.querySelector('.tile.good')).toBeNull();
+  expect(document.body.textContent).not.toContain('Nothing needs your attention.');
+  expect(text('.area-alerts .empty')).toEqual(['Unknown until the server answers.']);
+});
+
+test('all is clear once the server has said so, and no longer when it falls silent', async () => {
+  server.totals = totalsWith(0);
+  server.alerts = 0;
+  await show('AlertsPage', '/alerts');
+  expect(text('.alerts-page .empty')[0]).toBe('No open alerts. All clear.');
+  expect(text('.nav .count')).toEqual([]);
+  server.totals = null;
+  await act(async () => server.source?.onerror?.());
+  expect(document.body.textContent).not.toContain('All clear.');
+  expect(text('.nav .count.stale')).toEqual(['0']);
+  expect(document.querySelector('.nav .count')?.getAttribute('title')).toMatch(/^as of /);
+});
+
+test('an empty list is not all clear while the server counts open alerts', async () => {
+  server.totals = totalsWith(1500);
+  server.alerts = 0;
+  await show('AlertsPage', '/alerts');
+  expect(document.body.textContent).not.toContain('All clear.');
+});

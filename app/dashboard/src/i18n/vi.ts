@@ -52,6 +52,7 @@ export const vi = {
   'Peak today': 'Cao nhất hôm nay',
   'Active sessions': 'Phiên đang chạy',
   'Open alerts': 'Cảnh báo mở',
+  'Unknown until the server answers.': 'Chưa rõ, đợi máy chủ trả lời.',
   'as of {time}': 'tính đến {time}',
   'the newest {n} of {total}': '{n} mới nhất trong {total}',
   'at least {n}': 'ít nhất {n}',

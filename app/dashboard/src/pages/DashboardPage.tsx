@@ -12,7 +12,7 @@ import { AlertRow } from '../components/AlertRow';
 import { FirstSteps } from '../components/FirstSteps';
 import { FlowBars } from '../components/FlowBars';
 import { Movements } from '../components/Movements';
-import { Empty, Failed, Loading, Panel } from '../components/Panel';
+import { Calm, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { SessionCards } from '../components/SessionCards';
 import { Tile } from '../components/Tile';
 import { Shown, Total } from '../components/Total';
@@ -24,11 +24,12 @@ const ALERTS = 12;
 
 export function DashboardPage() {
   const { t } = useWords();
+  const { totals, fresh, live } = useStats();
   const active = useActiveSessions();
   const movements = useList('movements', 'newest', { limit: 40 });
   const flow = useReplica('flow', flowPlot);
   const latest = useReplica('latest', latestPlot);
-  const { alerts, cut, loading: alertsLoading } = useAlertsSSE(null, false);
+  const { alerts, cut, error: alertsError } = useAlertsSSE(null, false);
   const nameOf = useSessionNames();
   const name = (id: string | null) => nameOf(id) ?? t(id === null ? 'All sessions' : 'Deleted session');
   const nothing = active.ready && movements.ready && active.rows.length === 0 && movements.rows.length === 0;
@@ -46,7 +47,11 @@ export function DashboardPage() {
         />
       )}
       <Figures flow={flow.value} />
-      <Panel title={t('Flow of the last hour')} className="area-flow" side={<Legend flow={flow.value} />}>
+      <Panel
+        title={t('Flow of the last hour')}
+        className={live ? 'area-flow' : 'area-flow stale'}
+        side={<Legend flow={flow.value} />}
+      >
         {flow.value ? <HourFlow flow={flow.value} /> : <Loading lines={5} />}
       </Panel>
       <Panel title={t('Newest movements')} className="area-newest">
@@ -81,10 +86,10 @@ export function DashboardPage() {
           </>
         }
       >
-        {alertsLoading ? (
-          <Loading lines={3} />
-        ) : alerts.length === 0 ? (
-          <Empty icon="check">{t('Nothing needs your attention.')}</Empty>
+        {alerts.length === 0 ? (
+          <Calm known={fresh && totals?.now.open_alerts === 0} waiting={!alertsError && (fresh || !totals)}>
+            {t('Nothing needs your attention.')}
+          </Calm>
         ) : (
           <ul className="alert-list">
             {alerts.slice(0, ALERTS).map((alert) => (

@@ -3,11 +3,12 @@ import { useMemo, useState } from 'react';
 import type { Metric, Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useAlertsSSE, useMetricsSSE, useMovementsSSE, useSessionsSSE } from '../hooks/useRows';
+import { useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
 import { Icon } from '../components/Icon';
 import { Movements } from '../components/Movements';
-import { Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
+import { Calm, Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Plane } from '../components/Plane';
 import { SessionActions } from '../components/SessionActions';
 import { SessionCharts, type Span } from '../components/SessionCharts';
@@ -41,8 +42,9 @@ export function SessionPage({ id }: { id: string }) {
 function Detail({ session }: { session: Session }) {
   const { t, dateTime, number, span, ago } = useWords();
   const now = useNow();
-  const { movements } = useMovementsSSE(session.id, { limit: 200 });
-  const { alerts } = useAlertsSSE(session.id, undefined, { limit: 50 });
+  const { live } = useStats();
+  const { movements, loading } = useMovementsSSE(session.id, { limit: 200 });
+  const { alerts, ...list } = useAlertsSSE(session.id, undefined, { limit: 50 });
   const { metrics } = useMetricsSSE(session.id, { limit: 1 });
   const metric: Metric | undefined = metrics[0];
   const [windowName, setWindowName] = useState<keyof typeof WINDOWS>('5');
@@ -113,7 +115,9 @@ function Detail({ session }: { session: Session }) {
           <Plane session={session} movements={movements} />
         </Panel>
         <Panel title={t('Movements')} className="scroll">
-          {movements.length === 0 ? (
+          {loading ? (
+            <Loading />
+          ) : movements.length === 0 ? (
             <Empty icon="person">{t('Nobody has passed yet.')}</Empty>
           ) : (
             <Movements movements={movements.slice(0, 60)} />
@@ -121,7 +125,9 @@ function Detail({ session }: { session: Session }) {
         </Panel>
         <Panel title={t('Alerts')} className="scroll">
           {alerts.length === 0 ? (
-            <Empty icon="check">{t('Nothing needs your attention.')}</Empty>
+            <Calm known={live && !list.loading} waiting={!list.error}>
+              {t('Nothing needs your attention.')}
+            </Calm>
           ) : (
             <ul className="alert-list">
               {alerts.map((alert) => (
