@@ -108,6 +108,14 @@ def test_a_session_is_started_renamed_stopped_and_deleted(tab, database):
     assert database.run("select count(*) from sessions") == 0
 
 
+def test_the_csv_of_a_session_is_the_export_of_its_movements(tab, counted):
+    page = tab(f"/sessions/{counted}")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert (lines[0].split(",")[1], len(lines)) == ("session_id", 8)
+
+
 def test_sessions_are_found_by_name(tab, database):
     for name in ("North gate", "South gate", "Loading dock"):
         database.session(name)

@@ -1,15 +1,11 @@
 /** One alert: its message, session and time, and a button to resolve it. */
 import type { ReactNode } from 'react';
-import { send } from '../api/rest';
+import { resolveAlerts } from '../api/alerts';
 import type { Alert } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
 import { follow } from '../router';
-
-export function resolveAlert(id: string): Promise<unknown> {
-  return send('PATCH', `/api/alerts/${id}`, { is_resolved: true, resolved_at: new Date().toISOString() });
-}
 
 export function AlertRow({ alert, session, select }: { alert: Alert; session: string; select?: ReactNode }) {
   const { t, number, span, dateTime } = useWords();
@@ -48,7 +44,7 @@ export function AlertRow({ alert, session, select }: { alert: Alert; session: st
         <span>{alert.is_resolved ? lasted : t('open for {time}', { time: span(Math.max(1000, now - began)) })}</span>
       </div>
       {!alert.is_resolved && (
-        <button type="button" disabled={busy} onClick={() => void run(() => resolveAlert(alert.id))}>
+        <button type="button" disabled={busy} onClick={() => void run(() => resolveAlerts([alert.id]))}>
           {t('Resolve')}
         </button>
       )}

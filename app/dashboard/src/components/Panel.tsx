@@ -34,6 +34,13 @@ export function Empty({ icon, children }: { icon: IconName; children: ReactNode 
   );
 }
 
+/** Where nothing is listed: all clear if that is known; if not, grey bars while waiting for rows, and then a plain word. */
+export function Calm({ known, waiting, children }: { known: boolean; waiting: boolean; children: ReactNode }) {
+  const { t } = useWords();
+  if (known) return <Empty icon="check">{children}</Empty>;
+  return waiting ? <Loading lines={3} /> : <Empty icon="alerts">{t('Unknown until the server answers.')}</Empty>;
+}
+
 /** Grey bars where rows will appear. */
 export function Loading({ lines = 4 }: { lines?: number }) {
   const { t } = useWords();

@@ -53,7 +53,7 @@ export function SessionActions({
           action={t('Stop')}
           busy={busy}
           onClose={close}
-          onSubmit={() => void then(() => send('PATCH', path, stopped(session)))}
+          onSubmit={() => void then(() => send('POST', `${path}/stop`))}
         >
           <p>{t('This marks the session as completed. It does not stop a camera that is still writing.')}</p>
         </Dialog>
@@ -85,10 +85,4 @@ export function SessionActions({
       )}
     </>
   );
-}
-
-function stopped(session: Session): object {
-  const end = new Date();
-  const seconds = Math.max(0, (end.getTime() - Date.parse(session.start_time)) / 1000);
-  return { status: 'completed', end_time: end.toISOString(), duration_seconds: seconds };
 }

@@ -12,6 +12,7 @@ const QUIET_MS = 15_000;
 export function SessionCards({ sessions, latest }: { sessions: readonly Session[]; latest: Latest }) {
   const { t, number, ago } = useWords();
   const now = useNow();
+  const signed = (sign: string, value: number | null) => (value === null ? '' : sign + number(value));
   return (
     <ul className="cards">
       {sessions.map((session) => {
@@ -32,8 +33,8 @@ export function SessionCards({ sessions, latest }: { sessions: readonly Session[
                   </span>
                 ) : (
                   <>
-                    <span className="in">+{number(metric.people_entered_last_minute ?? 0)}</span>
-                    <span className="out">−{number(metric.people_exited_last_minute ?? 0)}</span>
+                    <span className="in">{signed('+', metric.people_entered_last_minute)}</span>
+                    <span className="out">{signed('−', metric.people_exited_last_minute)}</span>
                     <span>{metric.fps_current === null ? '' : t('{n} fps', { n: number(metric.fps_current) })}</span>
                   </>
                 )}

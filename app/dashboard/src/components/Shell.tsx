@@ -1,13 +1,14 @@
 /** The shell around every page: navigation, connection, clock, theme and language. */
 import type { ReactNode } from 'react';
 import { changeSettings, useSettings, type Theme } from '../browser/settings';
-import { useAlertsSSE } from '../hooks/useRows';
+import { useStats } from '../hooks/useStats';
 import { useNow } from '../hooks/useNow';
 import { setLanguage, useWords } from '../i18n/language';
 import { follow } from '../router';
 import { Connection } from './Connection';
 import { Icon, type IconName } from './Icon';
 import { Toasts } from './Toasts';
+import { Total } from './Total';
 import { PAGE, THEME } from '../i18n/names';
 
 export type PageName = 'dashboard' | 'live' | 'sessions' | 'alerts' | 'system';
@@ -25,7 +26,8 @@ const THEME_ICON: Readonly<Record<Theme, IconName>> = { system: 'auto', light: '
 export function Shell({ page, children }: { page: PageName | null; children: ReactNode }) {
   const { t, language, time } = useWords();
   const { theme } = useSettings();
-  const { alerts } = useAlertsSSE(null, false);
+  const { totals, fresh } = useStats();
+  const calm = fresh && totals?.now.open_alerts === 0;
   const now = useNow();
   return (
     <div className="shell">
@@ -63,7 +65,7 @@ export function Shell({ page, children }: { page: PageName | null; children: Rea
           <a key={name} href={path} onClick={follow} aria-current={page === name ? 'page' : undefined}>
             <Icon name={name} />
             <span>{t(PAGE[name])}</span>
-            {name === 'alerts' && alerts.length > 0 && <span className="count">{alerts.length}</span>}
+            {name === 'alerts' && !calm && <Total of={({ now }) => now.open_alerts} className="count" />}
           </a>
         ))}
       </nav>

@@ -17,11 +17,6 @@ export function parseCursor(text: unknown): Cursor | null {
   return typeof text === 'string' && FORM.test(text) ? (text as Cursor) : null;
 }
 
-/** Tell whether a snapshot read at a cursor already contains a change. */
-export function contains(cursor: Cursor, changeId: number): boolean {
-  return compare(String(changeId), cursor) <= 0;
-}
-
 /** Tell whether a cursor was reached no later than another. */
 export function isAtOrBefore(cursor: Cursor, other: Cursor): boolean {
   return compare(cursor, other) <= 0;

@@ -2,12 +2,15 @@
 import { listOf, type ListOptions } from '../feed/list';
 import type { Topic } from '../feed/protocol';
 import type { RowOf, Session } from '../feed/rows';
+import { useRefill } from './useRefill';
 import { useReplica } from './useReplica';
 
 /** The newest rows of a topic; `key` must differ between filters. */
-export function useList<T extends Topic>(topic: T, key: string, options: ListOptions<T>) {
+export function useList<T extends Topic>(topic: T, key: string, options: ListOptions<T> & { limit: number }) {
   const { value, loading, error, reload } = useReplica(`${topic} ${key}`, () => listOf(topic, options));
-  return { rows: (value?.rows ?? []) as readonly RowOf[T][], ready: value !== null, loading, error, reload };
+  useRefill(value, options.limit, reload);
+  const rows: readonly RowOf[T][] = value?.rows ?? [];
+  return { rows, cut: value !== null && value.floor !== null, ready: value !== null, loading, error, reload };
 }
 
 /** The active sessions. */

@@ -5,10 +5,13 @@ import type { Topic } from '../feed/protocol';
 import type { Alert, Metric, Movement, RowOf, Session } from '../feed/rows';
 import { feedOf } from '../feed/shared';
 import { useConnection } from './useConnection';
+import { useRefill } from './useRefill';
 import { useReplica } from './useReplica';
 
 export interface Rows<R> {
   rows: readonly R[];
+  /** True if there are older rows than these. */
+  cut: boolean;
   /** True until the first snapshot is loaded. */
   loading: boolean;
   isConnected: boolean;
@@ -47,10 +50,12 @@ export function useRows<T extends Topic>(topic: T, options: RowsOptions = {}): R
       }),
     base,
   );
+  useRefill(value, limit, reload);
   const state = useConnection(base);
   return useMemo(
     () => ({
       rows: value?.rows ?? [],
+      cut: value !== null && value.floor !== null,
       loading: loading && value === null,
       isConnected: state.status === 'live',
       error: error ?? (state.error === null ? null : new Error(state.error)),

@@ -1,16 +1,19 @@
 /** Alerts: open and resolved ones, notifications, and the thresholds that raise them. */
 import { useState } from 'react';
+import { resolveAlerts } from '../api/alerts';
 import { allowNotifications } from '../browser/alarm';
 import { changeSettings, useSettings } from '../browser/settings';
 import { toast } from '../browser/toasts';
 import type { Alert } from '../feed/rows';
 import { useSessionNames } from '../hooks/useList';
 import { useAlertsSSE } from '../hooks/useRows';
+import { useStats } from '../hooks/useStats';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
-import { AlertRow, resolveAlert } from '../components/AlertRow';
-import { Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
+import { AlertRow } from '../components/AlertRow';
+import { Calm, Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Thresholds } from '../components/Thresholds';
+import { Shown } from '../components/Total';
 import { setQuery, useAddress } from '../router';
 
 type Show = 'open' | 'resolved' | 'all';
@@ -52,7 +55,8 @@ export function AlertsPage() {
 
 function List({ show, name }: { show: Show; name: (id: string | null) => string }) {
   const { t, number } = useWords();
-  const { alerts, loading, error, reload } = useAlertsSSE(null, RESOLVED[show]);
+  const { alerts, cut, loading, error, reload } = useAlertsSSE(null, RESOLVED[show]);
+  const { totals, fresh } = useStats();
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const [shown, setShown] = useState(100);
   const { busy, run } = useSend();
@@ -60,7 +64,13 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
   const chosen = open.filter((alert) => picked.has(alert.id));
   if (loading) return error ? <Failed error={error} retry={reload} /> : <Loading lines={8} />;
   if (alerts.length === 0)
-    return <Empty icon="check">{t(show === 'open' ? 'No open alerts. All clear.' : 'No alerts here.')}</Empty>;
+    return show === 'open' ? (
+      <Calm known={fresh && totals?.now.open_alerts === 0} waiting={!error && (fresh || !totals)}>
+        {t('No open alerts. All clear.')}
+      </Calm>
+    ) : (
+      <Empty icon="alerts">{t('No alerts here.')}</Empty>
+    );
   return (
     <>
       {open.length > 0 && (
@@ -73,6 +83,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
             />
             {t('Select all')}
           </label>
+          {show === 'open' && <Shown rows={alerts.length} cut={cut} of={(all) => all.now.open_alerts} />}
           <button
             type="button"
             className="primary"
@@ -88,6 +99,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
           <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} select={checkbox(alert)} />
         ))}
       </ul>
+      {cut && show !== 'open' && <p className="quiet note">{t('at least {n}', { n: number(alerts.length) })}</p>}
       {alerts.length > shown && (
         <button type="button" className="more" onClick={() => setShown(shown + 100)}>
           {t('Show more')}
@@ -97,7 +109,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
   );
 
   async function resolveChosen(): Promise<void> {
-    if (await run(() => Promise.all(chosen.map((alert) => resolveAlert(alert.id))))) setPicked(new Set());
+    if (await run(() => resolveAlerts(chosen.map((alert) => alert.id)))) setPicked(new Set());
   }
 
   function checkbox(alert: Alert) {

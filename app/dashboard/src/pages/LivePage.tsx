@@ -5,6 +5,7 @@ import { useWords } from '../i18n/language';
 import { Icon } from '../components/Icon';
 import { Choice, Empty, Failed, Loading } from '../components/Panel';
 import { SessionCharts, type Span } from '../components/SessionCharts';
+import { Shown } from '../components/Total';
 import { setQuery, useAddress } from '../router';
 
 const MINUTE = 60_000;
@@ -88,6 +89,7 @@ export function LivePage() {
             {row.session_name}
           </button>
         ))}
+        {active.cut && <Shown rows={active.rows.length} cut of={(all) => all.now.active_sessions} />}
       </div>
       {charted.length === 0 ? (
         <Empty icon="live">{t('Pick at least one session above.')}</Empty>

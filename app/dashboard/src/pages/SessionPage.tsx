@@ -1,15 +1,14 @@
 /** Session: one counting run with its charts, movements, alerts and settings. */
 import { useMemo, useState } from 'react';
-import { downloadCsv } from '../browser/csv';
 import type { Metric, Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useAlertsSSE, useMetricsSSE, useMovementsSSE, useSessionsSSE } from '../hooks/useRows';
-import { useSend } from '../hooks/useSend';
+import { useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
 import { Icon } from '../components/Icon';
 import { Movements } from '../components/Movements';
-import { Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
+import { Calm, Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Plane } from '../components/Plane';
 import { SessionActions } from '../components/SessionActions';
 import { SessionCharts, type Span } from '../components/SessionCharts';
@@ -43,8 +42,9 @@ export function SessionPage({ id }: { id: string }) {
 function Detail({ session }: { session: Session }) {
   const { t, dateTime, number, span, ago } = useWords();
   const now = useNow();
-  const { movements } = useMovementsSSE(session.id, { limit: 200 });
-  const { alerts } = useAlertsSSE(session.id, undefined, { limit: 50 });
+  const { live } = useStats();
+  const { movements, loading } = useMovementsSSE(session.id, { limit: 200 });
+  const { alerts, ...list } = useAlertsSSE(session.id, undefined, { limit: 50 });
   const { metrics } = useMetricsSSE(session.id, { limit: 1 });
   const metric: Metric | undefined = metrics[0];
   const [windowName, setWindowName] = useState<keyof typeof WINDOWS>('5');
@@ -53,7 +53,6 @@ function Detail({ session }: { session: Session }) {
     () => [{ id: session.id, name: session.session_name, color: '--line-0' }],
     [session.id, session.session_name],
   );
-  const { busy, run } = useSend();
   const end = session.end_time ? Date.parse(session.end_time) : now;
   const orUnknown = (value: number | null | undefined, digits = 0) => (value == null ? '–' : number(value, digits));
   return (
@@ -70,14 +69,10 @@ function Detail({ session }: { session: Session }) {
           </p>
         </div>
         <div className="actions">
-          <button
-            type="button"
-            disabled={busy}
-            onClick={() => void run(() => downloadCsv(`/api/movements?session_id=${session.id}`, session.session_name))}
-          >
+          <a className="button" href={`/api/movements/export?format=csv&session_id=${session.id}`} download>
             <Icon name="download" />
             {t('Download CSV')}
-          </button>
+          </a>
           <SessionActions session={session} onDeleted={() => go('/sessions')} />
         </div>
       </header>
@@ -120,7 +115,9 @@ function Detail({ session }: { session: Session }) {
           <Plane session={session} movements={movements} />
         </Panel>
         <Panel title={t('Movements')} className="scroll">
-          {movements.length === 0 ? (
+          {loading ? (
+            <Loading />
+          ) : movements.length === 0 ? (
             <Empty icon="person">{t('Nobody has passed yet.')}</Empty>
           ) : (
             <Movements movements={movements.slice(0, 60)} />
@@ -128,7 +125,9 @@ function Detail({ session }: { session: Session }) {
         </Panel>
         <Panel title={t('Alerts')} className="scroll">
           {alerts.length === 0 ? (
-            <Empty icon="check">{t('Nothing needs your attention.')}</Empty>
+            <Calm known={live && !list.loading} waiting={!list.error}>
+              {t('Nothing needs your attention.')}
+            </Calm>
           ) : (
             <ul className="alert-list">
               {alerts.map((alert) => (

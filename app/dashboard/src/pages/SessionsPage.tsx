@@ -17,6 +17,7 @@ import { Dialog, Field } from '../components/Dialog';
 import { Icon } from '../components/Icon';
 import { Choice, Empty, Failed, Loading } from '../components/Panel';
 import { SessionActions } from '../components/SessionActions';
+import { Total } from '../components/Total';
 import { follow, setQuery, useAddress } from '../router';
 import { STATUS } from '../i18n/names';
 
@@ -64,7 +65,9 @@ export function SessionsPage() {
           onChange={(value) => change({ status: value === 'all' ? '' : value })}
           options={FILTERS.map((value) => ({ value, text: value === 'all' ? t('All') : t(STATUS[value]) }))}
         />
-        <span className="grow" />
+        <span className="quiet grow">
+          {t('Active sessions')}: <Total of={(all) => all.now.active_sessions} />
+        </span>
         <button type="button" className="primary" onClick={() => setCreating(true)}>
           <Icon name="plus" />
           {t('New session')}

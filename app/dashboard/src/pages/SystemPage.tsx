@@ -4,7 +4,6 @@ import { useWorkers, type Answered } from '../api/system';
 import { feedOf } from '../feed/shared';
 import { useConnection } from '../hooks/useConnection';
 import { useNow } from '../hooks/useNow';
-import { useSSE } from '../hooks/useSSE';
 import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/vi';
 import { Failed, Loading, Panel } from '../components/Panel';
@@ -29,7 +28,6 @@ const COUNTERS: readonly {
 export function SystemPage() {
   const { t, number } = useWords();
   const { workers, error } = useWorkers();
-  useSSE('/api/sse?topics=sessions,movements,alerts,metrics'); // the shell hears alerts only; measure every topic
   useNow();
   const latency = medianLatency();
   const state = useConnection();

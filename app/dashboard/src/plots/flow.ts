@@ -13,6 +13,9 @@ import type { Movement } from '../feed/rows';
 export const MINUTE = 60_000;
 const MINUTES = 60;
 const PAGES = 12;
+const PAGE = 1000;
+/** The most movements that a snapshot reads. */
+export const FLOW_ROWS = PAGES * PAGE;
 
 export interface Minute {
   start: number;
@@ -23,6 +26,8 @@ export interface Minute {
 export interface Flow {
   minutes: ReadonlyMap<number, Minute>;
   known: ReadonlySet<string>;
+  /** True if there were more movements than we read, so the oldest minutes lack some. */
+  cut: boolean;
 }
 
 /** The plot of the last hour's flow, of all sessions or of one. */
@@ -49,7 +54,7 @@ async function loadFlow(feed: Feed, signal: AbortSignal, sessionId: string | nul
   const known = new Set<string>();
   const query = new URLSearchParams({
     from: new Date(feed.environment.now() - MINUTES * MINUTE).toISOString(),
-    limit: '1000',
+    limit: String(PAGE),
   });
   if (sessionId !== null) query.set('session_id', sessionId);
   let first: Cursor | null = null;
@@ -61,7 +66,7 @@ async function loadFlow(feed: Feed, signal: AbortSignal, sessionId: string | nul
       if (page > 0) known.add(row.id);
       add(minutes, row, 1);
     }
-    if (next === null || page === PAGES - 1) return { value: { minutes, known }, cursor: first };
+    if (next === null || page === PAGES - 1) return { value: { minutes, known, cut: next !== null }, cursor: first };
     query.set('after', next);
   }
 }
@@ -76,7 +81,7 @@ function applyFlow(flow: Flow, changes: readonly Change[]): Flow {
   }
   const oldest = Math.max(...minutes.keys()) - 2 * MINUTES * MINUTE;
   for (const start of minutes.keys()) if (start < oldest) minutes.delete(start);
-  return { minutes, known: flow.known };
+  return { ...flow, minutes };
 }
 
 function add(minutes: Map<number, Minute>, row: Movement, weight: number): void {

@@ -1,0 +1,167 @@
+/**
+ * Stats: the server's totals, read again when something has changed.
+ *
+ * Invariant: one request at a time, at most one a second however much changes, and none while nothing changes but at
+ * local midnight. `fresh` says that the totals are those of now: the last read succeeded, and the stream that would
+ * report a change is live.
+ */
+import { delayBefore } from '../feed/backoff';
+import type { Feed } from '../feed/feed';
+import { TOPICS } from '../feed/protocol';
+import type { Reader } from '../feed/reader';
+
+export interface Totals {
+  today: { entered: number; exited: number; peak: number };
+  now: { inside: number; active_sessions: number; open_alerts: number };
+}
+
+export interface StatsState {
+  /** Null until the first answer. */
+  totals: Totals | null;
+  /** When they were asked for, in milliseconds since 1970. */
+  at: number;
+  /** The stream is live, so nothing changes unheard. */
+  live: boolean;
+  fresh: boolean;
+}
+
+const EVERY_MS = 1000;
+const PATIENCE_MS = 10_000;
+/** A page that needs more reopens the connection; that takes milliseconds, and nothing is missed. */
+const REOPENING_MS = 2000;
+/** The database's clock may be a little behind. */
+const PAST_MIDNIGHT_MS = 1000;
+
+export class Stats {
+  #state: StatsState = { totals: null, at: 0, live: false, fresh: false };
+  #failures = 0;
+  #startedAt = -Infinity;
+  #dueAt = Infinity;
+  #again = false;
+  #reading: AbortController | null = null;
+  #cancelRead = () => {};
+  #cancelMidnight = () => {};
+  #cancelReopening: (() => void) | null = null;
+  #stopWatching = () => {};
+  #reader: Reader | null = null;
+  readonly #listeners = new Set<() => void>();
+  readonly #feed: Feed;
+  readonly #url: string;
+
+  constructor(feed: Feed, zone: string) {
+    this.#feed = feed;
+    this.#url = `${feed.options.base}/api/stats?${new URLSearchParams({ tz: zone })}`;
+  }
+
+  /** The state; the same object until it changes. */
+  readonly get = (): StatsState => this.#state;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    if (this.#listeners.size === 1) this.#start();
+    return () => {
+      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#stop();
+    };
+  };
+
+  #start(): void {
+    this.#stopWatching = this.#feed.watch(() => this.#look());
+    const reader = this.#feed.attach(TOPICS, null, {
+      change: () => this.#want(),
+      reset: () => {
+        reader.ready(null);
+        this.#want();
+      },
+      // What changed before a connection covered all topics was not heard.
+      notice: (message) => {
+        if (message.type === 'connection') this.#want();
+      },
+    });
+    this.#reader = reader;
+    reader.ready(null);
+    this.#feed.declare(reader);
+    this.#look();
+    this.#want();
+    this.#awaitMidnight();
+  }
+
+  #stop(): void {
+    this.#stopWatching();
+    if (this.#reader) this.#feed.detach(this.#reader);
+    this.#reader = null;
+    this.#cancelRead();
+    this.#cancelMidnight();
+    this.#cancelReopening?.();
+    this.#cancelReopening = null;
+    this.#reading?.abort();
+    this.#reading = null;
+    this.#dueAt = Infinity;
+    this.#enter({ live: false });
+  }
+
+  #look(): void {
+    const { status, error } = this.#feed.state;
+    if (status === 'connecting' && this.#state.live) {
+      this.#cancelReopening ??= this.#feed.environment.later(REOPENING_MS, () => this.#enter({ live: false }));
+      return;
+    }
+    this.#cancelReopening?.();
+    this.#cancelReopening = null;
+    const live = status === 'live' && error === null;
+    if (live && !this.#state.live) this.#want();
+    if (live !== this.#state.live) this.#enter({ live });
+  }
+
+  #awaitMidnight(): void {
+    const { environment } = this.#feed;
+    const now = environment.now();
+    this.#cancelMidnight = environment.later(new Date(now).setHours(24, 0, 0, 0) + PAST_MIDNIGHT_MS - now, () => {
+      this.#want();
+      this.#awaitMidnight();
+    });
+  }
+
+  /** Read soon; a read that is in flight may have been answered before the change. */
+  #want(delay = 0): void {
+    this.#again = this.#reading !== null;
+    if (this.#again) return;
+    const { environment } = this.#feed;
+    const now = environment.now();
+    const dueAt = Math.max(now + delay, this.#startedAt + EVERY_MS);
+    if (this.#dueAt <= dueAt) return;
+    this.#cancelRead();
+    this.#dueAt = dueAt;
+    this.#cancelRead = environment.later(dueAt - now, () => this.#read());
+  }
+
+  #read(): void {
+    const { environment } = this.#feed;
+    const reading = (this.#reading = new AbortController());
+    this.#dueAt = Infinity;
+    this.#startedAt = environment.now();
+    const settle = (totals: Totals | null) => {
+      if (this.#reading !== reading) return;
+      this.#reading = null;
+      cancelPatience();
+      this.#failures = totals ? 0 : this.#failures + 1;
+      this.#enter(totals ? { totals, at: this.#startedAt } : {});
+      if (this.#again) this.#want();
+      else if (!totals)
+        this.#want(delayBefore(this.#failures - 1, this.#feed.options.reconnectMs, environment.random()));
+    };
+    const cancelPatience = environment.later(PATIENCE_MS, () => {
+      settle(null);
+      reading.abort();
+    });
+    environment.getJson(this.#url, reading.signal).then(
+      ({ body }) => settle(body as Totals | null),
+      () => settle(null),
+    );
+  }
+
+  #enter(change: Partial<StatsState>): void {
+    const state = { ...this.#state, ...change };
+    this.#state = { ...state, fresh: state.live && state.totals !== null && this.#failures === 0 };
+    for (const listener of [...this.#listeners]) listener();
+  }
+}

@@ -1,0 +1,28 @@
+/** The server's totals: faded while they are not known to be those of now, and a dash until they were read. */
+import type { Totals } from '../api/stats';
+import { useAsOf, useStats } from '../hooks/useStats';
+import { useWords } from '../i18n/language';
+
+export function Total({ of, className = '' }: { of: (totals: Totals) => number; className?: string }) {
+  const { number } = useWords();
+  const { totals, fresh } = useStats();
+  return (
+    <span className={fresh ? className : `${className} stale`} title={useAsOf()}>
+      {totals ? number(of(totals)) : '–'}
+    </span>
+  );
+}
+
+/** How many rows there are, and if a list shows fewer of them, how many it shows. */
+export function Shown({ rows, cut, of }: { rows: number; cut: boolean; of: (totals: Totals) => number }) {
+  const { t, number } = useWords();
+  const { totals, fresh } = useStats();
+  if (!cut) return <Total of={of} className="quiet" />;
+  return (
+    <span className="quiet">
+      {fresh && totals
+        ? t('the newest {n} of {total}', { n: number(rows), total: number(of(totals)) })
+        : t('at least {n}', { n: number(rows) })}
+    </span>
+  );
+}

@@ -1,0 +1,129 @@
+import { expect, test } from 'vitest';
+import { Stats, type Totals } from '../src/api/stats';
+import { Feed } from '../src/feed/feed';
+import { World } from './world';
+
+/** A page whose server answers with `totals`, or fails while there are none. */
+function open() {
+  const world = new World(() => 0.5); // nothing fails by chance
+  const environment = world.openTab();
+  const server = { totals: totalsWith(0) as Totals | null, hangs: false, asked: [] as { url: string; at: number }[] };
+  environment.getJson = (url: string) => {
+    server.asked.push({ url, at: world.clock.now });
+    if (server.hangs) return new Promise(() => {});
+    if (!server.totals) return Promise.reject(new Error('503'));
+    return Promise.resolve({ body: server.totals, cursor: null as never });
+  };
+  const stats = new Stats(new Feed(environment), 'Asia/Ho_Chi_Minh');
+  const stop = stats.subscribe(() => {});
+  return { world, server, stats, stop };
+}
+
+function totalsWith(open_alerts: number): Totals {
+  return { today: { entered: 5, exited: 2, peak: 4 }, now: { inside: 3, active_sessions: 1, open_alerts } };
+}
+
+test('the totals are those of the server, in the zone of the browser', async () => {
+  const { world, server, stats } = open();
+  server.totals = totalsWith(2000);
+  await world.clock.advance(3000);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(2000), live: true, fresh: true });
+  expect(server.asked[0]?.url).toBe('/api/stats?tz=Asia%2FHo_Chi_Minh');
+});
+
+test('nothing is asked while nothing changes, until midnight', async () => {
+  const { world, server } = open();
+  await world.clock.advance(5000);
+  const before = server.asked.length;
+  const midnight = new Date(world.clock.now).setHours(24, 0, 0, 0);
+  await world.clock.advance(midnight - world.clock.now);
+  expect(server.asked.length).toBe(before);
+  await world.clock.advance(3_600_000);
+  expect(server.asked.length).toBe(before + 1);
+});
+
+test.each(['sessions', 'movements', 'alerts', 'metrics'] as const)(
+  'a change of %s is asked for once',
+  async (topic) => {
+    const { world, server, stats } = open();
+    await world.clock.advance(5000);
+    const before = server.asked.length;
+    server.totals = totalsWith(1);
+    world.commit(topic, 'INSERT');
+    await world.clock.advance(60_000);
+    expect(server.asked.length).toBe(before + 1);
+    expect(stats.get().totals).toEqual(totalsWith(1));
+  },
+);
+
+test('a storm of changes asks at most once a second, and last of all once it is over', async () => {
+  const { world, server, stats } = open();
+  await world.clock.advance(5000);
+  const before = server.asked.length;
+  for (let step = 0; step < 1000; step += 1) {
+    world.commit('metrics', 'INSERT');
+    await world.clock.advance(10);
+  }
+  server.totals = totalsWith(7);
+  await world.clock.advance(2000);
+  const times = server.asked.map(({ at }) => at);
+  expect(server.asked.length - before).toBeGreaterThan(8);
+  for (const [index, at] of times.entries()) if (index > 0) expect(at - times[index - 1]!).toBeGreaterThanOrEqual(1000);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(7), fresh: true });
+});
+
+test('nothing is known of a server that has not answered', async () => {
+  const { world, server, stats } = open();
+  server.totals = null;
+  await world.clock.advance(20_000);
+  expect(stats.get()).toMatchObject({ totals: null, live: true, fresh: false });
+  server.totals = totalsWith(3);
+  await world.clock.advance(60_000);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(3), fresh: true });
+});
+
+test('a read that fails or hangs leaves the last totals, with their time', async () => {
+  const { world, server, stats } = open();
+  await world.clock.advance(5000);
+  const { at } = stats.get();
+  server.totals = null;
+  world.commit('alerts', 'INSERT');
+  await world.clock.advance(500);
+  expect(stats.get()).toEqual({ totals: totalsWith(0), at, live: true, fresh: false });
+  server.totals = totalsWith(1);
+  await world.clock.advance(60_000);
+  expect(stats.get().fresh).toBe(true);
+  server.hangs = true;
+  world.commit('alerts', 'INSERT');
+  await world.clock.advance(15_000);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(1), fresh: false });
+});
+
+test('without the stream the totals are not those of now, and are read again once it is back', async () => {
+  const { world, server, stats } = open();
+  await world.clock.advance(5000);
+  world.stop();
+  await world.clock.advance(1000);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(0), live: false, fresh: false });
+  server.totals = totalsWith(9);
+  world.up = true;
+  await world.clock.advance(60_000);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(9), live: true, fresh: true });
+});
+
+test('components share the requests, and the last one to leave ends them', async () => {
+  const { world, server, stats, stop } = open();
+  const stopSecond = stats.subscribe(() => {});
+  await world.clock.advance(5000);
+  const shared = server.asked.length;
+  expect(shared).toBeLessThanOrEqual(2); // at the start, and once the stream is live
+  stop();
+  world.commit('alerts', 'INSERT');
+  await world.clock.advance(5000);
+  expect(server.asked.length).toBe(shared + 1);
+  stopSecond();
+  world.commit('alerts', 'INSERT');
+  await world.clock.advance(60_000);
+  expect(server.asked.length).toBe(shared + 1);
+  expect(world.connections.size).toBe(0);
+});
