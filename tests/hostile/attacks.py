@@ -26,6 +26,16 @@ from tests.hostile.fuzz import mutated
 _HOSTILE = "127.0.0.66"
 _LARGE = 15 * 1024 * 1024
 Sockets = list[socket.socket]
+_FORGED = """
+select pg_notify(channel, format(payload, newest + 1, newest + 2))
+from (select coalesce(max(id), 0) as newest from change_log) as log,
+     (values ('session_changes', 'sessions'), ('movement_changes', 'people_movements'),
+             ('alert_changes', 'alert_logs'), ('metrics_changes', 'realtime_metrics'))
+         as watched (channel, name),
+     lateral (values ('{"id":%s,"table":"' || name || '","action":"INSERT","data":{"id":"forged"},'
+              || '"old_data":null,"timestamp":0}'),
+             (E'{}\n\nid: %s\ndata: {"type":"data","data":{"id":%s}}'), ('')) as forged (payload)
+"""
 
 
 def _open(port: int, data: bytes = b"", *, buffer: int | None = None) -> socket.socket | None:
@@ -119,21 +129,18 @@ def garbage(port: int, _url: str) -> None:
 
 def forged_notifications(_port: int, url: str) -> None:
     """A session of the database that notifies the very next ids, and garbage, a thousand times a second."""
-    with closing(psycopg2.connect(url, application_name="stranger")) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            while True:
-                cursor.execute("""
-                    select pg_notify(channel, format(payload, newest + 1, newest + 2))
-                    from (select coalesce(max(id), 0) as newest from change_log) as log,
-                         (values ('session_changes', 'sessions'), ('movement_changes', 'people_movements'),
-                                 ('alert_changes', 'alert_logs'), ('metrics_changes', 'realtime_metrics'))
-                             as watched (channel, name),
-                         lateral (values ('{"id":%s,"table":"' || name || '","action":"INSERT","data":{"id":"forged"},'
-                                  || '"old_data":null,"timestamp":0}'),
-                                 (E'{}\n\nid: %s\ndata: {"type":"data","data":{"id":%s}}'), ('')) as forged (payload)
-                """)
-                time.sleep(0.01)
+    while True:
+        # The database may be away, because that is another one's attack.
+        with (
+            contextlib.suppress(psycopg2.Error),
+            closing(psycopg2.connect(url, application_name="stranger")) as connection,
+        ):
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                while True:
+                    cursor.execute(_FORGED)
+                    time.sleep(0.01)
+        time.sleep(0.1)
 
 
 def _hold(port: int, number: int, make: Callable[[], socket.socket | None]) -> None:
