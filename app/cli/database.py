@@ -1,7 +1,8 @@
 """The database as commands use it, and the commands about the database itself.
 
 Invariant: a command works whether the feed runs or not: it uses the embedded server that runs, or starts it for as
-long as needed, and finds the schema in place.
+long as needed, and finds the schema in place. In a database that is not embedded it creates nothing: only ``migrate``
+does, and the start of the feed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from flask import current_app
 
 from app.config import Config
 from app.postgres import embedded
-from app.postgres.migrate import MigrationError, migrate
+from app.postgres.migrate import MigrationError, migrate, missing
 
 
 def current_config() -> Config:
@@ -29,8 +30,13 @@ def database(*, migrated: bool = True) -> Iterator[str]:
     """The URL of the database, which runs for the block. Any obstacle becomes a sentence and status 1."""
     try:
         with embedded.running(current_config()) as url:
-            if migrated:
+            if migrated and current_config().database_url is None:
                 migrate(url)
+            elif migrated and (lacking := missing(url)):
+                raise click.ClickException(
+                    f"The database lacks {len(lacking)} of the files in sql/, from {lacking[0]} on:"
+                    " run ./run flask migrate."
+                )
             yield url
     except (embedded.PostgresError, MigrationError, psycopg2.OperationalError) as error:
         raise click.ClickException(str(error).strip()) from error

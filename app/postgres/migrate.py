@@ -62,6 +62,25 @@ def _apply(connection: Connection, files: dict[str, str]) -> list[str]:
     return [name for name in missing if _apply_file(connection, name, files[name])]
 
 
+def missing(url: str, folder: Path = FOLDER) -> list[str]:
+    """The files that the database does not have yet; writes nothing.
+
+    Raises:
+        psycopg2.OperationalError: the database cannot be reached.
+    """
+    connection = connect(url, application_name="migrate", search_path="public")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select to_regclass('schema_migrations')")
+            is_empty = cursor.fetchall() == [(None,)]
+            if not is_empty:
+                cursor.execute("select name from schema_migrations")
+            applied = set() if is_empty else {name for (name,) in cursor.fetchall()}
+    finally:
+        connection.close()
+    return sorted(file.name for file in folder.glob("[0-9]*.sql") if file.name not in applied)
+
+
 def _applied(connection: Connection) -> dict[str, str]:
     with connection.cursor() as cursor:
         # Two runners may create it at once, and then one of them fails.

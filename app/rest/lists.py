@@ -7,11 +7,11 @@ nothing. Rows arrive as text and are joined here, never encoded again.
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from flask import Response, request
-from pydantic import Field, create_model
+from pydantic import Field, WithJsonSchema, create_model
 from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, or_, select
 
 from app.postgres.tables import snapshot, snapshot_cursor
@@ -20,6 +20,9 @@ from app.rest.resource import Resource
 from app.rest.rows import conditional, row_response
 from app.rest.schema import FieldType, OptionalString, QueryText, QueryTime, Strict, absent, query_type_of
 
+# PostgreSQL reads and drops the rows before a numbered page.
+MAX_PAGE = 1000
+
 
 class ListQuery(Strict):
     """The query parameters that every list has; ``list_query`` adds those of a resource."""
@@ -27,6 +30,12 @@ class ListQuery(Strict):
     limit: int = Field(default=100, ge=1, le=1000, description="Rows in a page.")
     after: OptionalString = Field(default_factory=absent, description="The page after this paging token.")
     before: OptionalString = Field(default_factory=absent, description="The page before this paging token.")
+    page: Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PAGE})] = Field(
+        default_factory=absent,
+        ge=1,
+        le=MAX_PAGE,
+        description="The page of this number, unless a token is given. Rows that come or go move it; tokens are exact.",
+    )
     order: str = Field(default="")
     count: bool = Field(default=False, description="Count all matching rows into `total`.")
     fields: OptionalString = Field(default_factory=absent)
@@ -107,7 +116,10 @@ def _page(
         rows = rows.where(order.beyond(Position.read(query.after, order.name, "after")))
     if query.before is not None:
         rows = rows.where(order.beyond(Position.read(query.before, order.name, "before"), backwards=True))
-    return order.applied(rows, backwards=backwards).limit(query.limit + 1)
+    page = order.applied(rows, backwards=backwards).limit(query.limit + 1)
+    if query.page is None or query.after is not None or query.before is not None:
+        return page
+    return page.offset((query.page - 1) * query.limit)
 
 
 def _total(connection: Connection, resource: Resource, conditions: list[ColumnElement[bool]]) -> int:
@@ -130,5 +142,5 @@ def _page_response(
 
 
 def _same_list(page: dict[str, str]) -> str:
-    kept = {name: value for name, value in request.args.items() if name not in ("after", "before")}
+    kept = {name: value for name, value in request.args.items() if name not in ("after", "before", "page")}
     return f"{request.path}?{urlencode({**kept, **page})}"

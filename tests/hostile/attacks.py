@@ -132,7 +132,7 @@ def forged_notifications(_port: int, url: str) -> None:
     while True:
         # The database may be away, because that is another one's attack.
         with (
-            contextlib.suppress(psycopg2.Error),
+            contextlib.suppress(psycopg2.OperationalError, psycopg2.InterfaceError),
             closing(psycopg2.connect(url, application_name="stranger")) as connection,
         ):
             connection.autocommit = True

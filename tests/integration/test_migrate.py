@@ -1,12 +1,16 @@
 import shutil
+import subprocess
+import sys
 import threading
 
 import psycopg2
 import pytest
 
+from app.config import CHECKOUT
 from app.postgres.connections import connect
 from app.postgres.migrate import FOLDER, MigrationError, migrate
 from app.postgres.schema import FILE, schema_of
+from tests.serving import environment
 
 
 @pytest.fixture
@@ -80,3 +84,23 @@ def test_an_unreachable_database_is_an_operational_error():
 
 def test_the_schema_for_readers_is_what_the_migrations_make(admin_url):
     assert schema_of(admin_url) == FILE.read_text(), "run ./run flask schema and commit sql/schema.sql"
+
+
+def test_a_command_creates_nothing_in_a_database_of_somebody_elses(admin_url):
+    server, _, options = admin_url.partition("?")
+    base = server.rpartition("/")[0]
+    connection = connect(admin_url, application_name="test")
+    with connection.cursor() as cursor:
+        cursor.execute("create database somebody_elses")
+    url = f"{base}/somebody_elses?{options}"
+    try:
+        command = [sys.executable, "-m", "flask", "--app", "app.cli:create_app", "stats"]
+        environ = environment(DATABASE_URL=url)
+        refused = subprocess.run(command, cwd=CHECKOUT, env=environ, capture_output=True, text=True, check=False)
+        assert refused.returncode == 1
+        assert "from 0001_create_tables.sql on: run ./run flask migrate." in refused.stderr
+        assert query(url, "select count(*) from pg_class where relnamespace = 'public'::regnamespace") == [(0,)]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("drop database somebody_elses")
+        connection.close()

@@ -409,3 +409,16 @@ def test_cursors_are_text_throughout_the_document(client):
 def test_ids_may_come_from_the_producer(client):
     row_id = str(uuid.uuid4())
     assert created(client, "sessions", session_name="x", id=row_id)["id"] == row_id
+
+
+def test_pages_may_be_counted(client):
+    for number in range(5):
+        client.post("/api/sessions", json={"session_name": f"door {number}"})
+    path = "/api/sessions?order=session_name&limit=2&page="
+    names = [[row["session_name"][-1] for row in client.get(f"{path}{page}").json["items"]] for page in (1, 2, 3, 4)]
+    assert names == [["0", "1"], ["2", "3"], ["4"], []]
+    second = client.get(f"{path}2")
+    assert client.get(f"{path[:-6]}&after={second.json['next']}").json["items"][0]["session_name"] == "door 4"
+    assert client.get(f"{path}0").status_code == client.get(f"{path}1001").status_code == 400
+    both = client.get(f"{path}1&after={second.json['next']}").json["items"]
+    assert [row["session_name"] for row in both] == ["door 4"]
