@@ -24,8 +24,7 @@ export function AlertsPage() {
   const { searchParams } = useAddress();
   const asked = searchParams.get('show');
   const show: Show = asked === 'resolved' || asked === 'all' ? asked : 'open';
-  const nameOf = useSessionNames();
-  const name = (id: string | null) => nameOf(id) ?? t(id === null ? 'All sessions' : 'Deleted session');
+  const name = useSessionNames();
   return (
     <div className="alerts-page">
       <Panel

@@ -30,8 +30,7 @@ export function DashboardPage() {
   const flow = useReplica('flow', flowPlot);
   const latest = useReplica('latest', latestPlot);
   const { alerts, cut, error: alertsError } = useAlertsSSE(null, false);
-  const nameOf = useSessionNames();
-  const name = (id: string | null) => nameOf(id) ?? t(id === null ? 'All sessions' : 'Deleted session');
+  const name = useSessionNames();
   const nothing = active.ready && movements.ready && active.rows.length === 0 && movements.rows.length === 0;
   const error = active.error ?? movements.error;
   if (nothing) return <FirstSteps />;
