@@ -7,12 +7,18 @@ import { World } from './world';
 function open() {
   const world = new World(() => 0.5); // nothing fails by chance
   const environment = world.openTab();
-  const server = { totals: totalsWith(0) as Totals | null, hangs: false, asked: [] as { url: string; at: number }[] };
+  const server = {
+    totals: totalsWith(0) as Totals | null,
+    hangs: false,
+    takes: 0,
+    asked: [] as { url: string; at: number }[],
+  };
   environment.getJson = (url: string) => {
     server.asked.push({ url, at: world.clock.now });
     if (server.hangs) return new Promise(() => {});
     if (!server.totals) return Promise.reject(new Error('503'));
-    return Promise.resolve({ body: server.totals, cursor: null as never });
+    const body = server.totals; // as of now, however long the answer takes
+    return new Promise((resolve) => world.clock.later(server.takes, () => resolve({ body, cursor: null as never })));
   };
   const stats = new Stats(new Feed(environment), 'Asia/Ho_Chi_Minh');
   const stop = stats.subscribe(() => {});
@@ -70,6 +76,18 @@ test('a storm of changes asks at most once a second, and last of all once it is 
   expect(server.asked.length - before).toBeGreaterThan(8);
   for (const [index, at] of times.entries()) if (index > 0) expect(at - times[index - 1]!).toBeGreaterThanOrEqual(1000);
   expect(stats.get()).toMatchObject({ totals: totalsWith(7), fresh: true });
+});
+
+test('a change during a read is read after it', async () => {
+  const { world, server, stats } = open();
+  await world.clock.advance(5000);
+  server.takes = 3000;
+  world.commit('alerts', 'INSERT');
+  await world.clock.advance(1000);
+  server.totals = totalsWith(2);
+  world.commit('alerts', 'INSERT');
+  await world.clock.advance(20_000);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(2), fresh: true });
 });
 
 test('nothing is known of a server that has not answered', async () => {
