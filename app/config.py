@@ -38,6 +38,7 @@ class Config:
     stuck_seconds: float = 30.0
     listener_check_seconds: float = 5.0
     session_silence_seconds: float = 3600.0
+    clock_margin_seconds: float = 120.0
     retention_hours: float = 72.0
     retention_bytes: int = 4 * 1024**3
 
@@ -93,6 +94,7 @@ class _Reader:
             stuck_seconds=self._seconds("STUCK_SECONDS", default.stuck_seconds),
             listener_check_seconds=self._seconds("LISTENER_CHECK_SECONDS", default.listener_check_seconds),
             session_silence_seconds=self._seconds("SESSION_SILENCE_SECONDS", default.session_silence_seconds),
+            clock_margin_seconds=self._seconds("CLOCK_MARGIN_SECONDS", default.clock_margin_seconds),
             retention_hours=retention_hours,
             retention_bytes=retention_bytes,
         )
@@ -150,7 +152,7 @@ class _Reader:
             return self._database_url_of_parts()
         scheme, _, rest = url.partition("://")
         if scheme not in ("postgresql", "postgres", "postgresql+psycopg2") or not _splits(url):
-            self._wrong("DATABASE_URL", "postgresql://user:password@host:port/database")
+            self._wrong("DATABASE_URL", "postgresql://user:password@host:port/database, where a % is written %25")
         return f"postgresql://{rest}"
 
     def _database_url_of_parts(self) -> str | None:
@@ -174,6 +176,8 @@ def _address(host: str, port: int) -> str:
 
 
 def _splits(url: str) -> bool:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", url):
+        return False
     try:
         return bool(urlsplit(url).port or True)
     except ValueError:

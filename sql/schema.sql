@@ -92,20 +92,34 @@ CREATE FUNCTION public.end_silent_sessions(silence interval) RETURNS bigint
 declare
     ended bigint;
 begin
-    update sessions s
-    set status = 'error', end_time = r.reported_at,
-        duration_seconds = case when isfinite(s.start_time) and isfinite(r.reported_at)
-                                then greatest(0, extract(epoch from r.reported_at - s.start_time)) end
-    from session_reports r
-    where r.session_id = s.id and s.status = 'active' and greatest(r.reported_at, s.updated_at) < now() - silence;
+    with back as (
+        delete from silent_sessions q using session_reports r
+        where r.session_id = q.session_id and r.reported_at > q.ended_at returning q.session_id, q.ended_at
+    )
+    update sessions s set status = 'active', end_time = null, duration_seconds = null
+    from back b where s.id = b.session_id and s.status = 'error' and s.end_time = b.ended_at;
+
+    with ended as (
+        update sessions s
+        set status = 'error', end_time = r.reported_at,
+            duration_seconds = case when isfinite(s.start_time) and isfinite(r.reported_at)
+                                    then greatest(0, extract(epoch from r.reported_at - s.start_time)) end
+        from session_reports r
+        where r.session_id = s.id and s.status = 'active' and greatest(r.reported_at, s.updated_at) < now() - silence
+        returning s.id, s.end_time
+    )
+    insert into silent_sessions as q select * from ended
+    on conflict (session_id) do update set ended_at = excluded.ended_at;
     get diagnostics ended = row_count;
     delete from session_reports r
     where not exists (select from sessions s where s.id = r.session_id and s.status = 'active');
+    delete from silent_sessions q where not exists (select from sessions s where s.id = q.session_id);
+    delete from newest_readings n where not exists (select from sessions s where s.id = n.session_id);
     return ended;
 end
 $$;
 
-CREATE FUNCTION public.evaluate_alerts(most integer DEFAULT 2000) RETURNS bigint
+CREATE FUNCTION public.evaluate_alerts(most integer DEFAULT 2000, clock_margin interval DEFAULT '00:02:00'::interval) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
 declare
@@ -126,23 +140,33 @@ begin
     begin
         for reached in
             with readings as (
-                select id, session_id, payload::json -> 'data' as data from change_log
+                select id, session_id, recorded_at, payload::json -> 'data' as data from change_log
                 where id > first and id <= last and table_name = 'realtime_metrics' and action = 'INSERT'
+            ), of_now as (
+                select r.id, r.session_id, r.data, t.taken_at,
+                       max(t.taken_at) over (partition by r.session_id order by r.id
+                                             rows between unbounded preceding and 1 preceding) as before
+                from readings r
+                cross join lateral (values ((data ->> 'timestamp')::timestamptz)) as t (taken_at)
+                where not is_history(t.taken_at, r.recorded_at) and t.taken_at <= r.recorded_at + clock_margin
             ), pairs as (
                 select r.id, r.session_id, t as threshold, t.id as threshold_id, v.value,
                        t.is_active and v.value >= t.threshold_value as reaches
-                from readings r
-                join sessions s on s.id = r.session_id  -- it may have been deleted meanwhile
+                from of_now r
+                -- It may have been deleted, or stopped, meanwhile.
+                join sessions s on s.id = r.session_id and s.status = 'active'
+                left join newest_readings n on n.session_id = r.session_id
                 cross join lateral (values
                     ('people_count', (data ->> 'current_people_count')::double precision),
                     ('entered_per_minute', (data ->> 'people_entered_last_minute')::double precision),
                     ('exited_per_minute', (data ->> 'people_exited_last_minute')::double precision),
-                    ('processing_latency_ms', (data ->> 'processing_latency_ms')::double precision)) as v (alert_type, value)
+                    ('processing_latency_ms', (data ->> 'processing_latency_ms')::double precision))
+                    as v (alert_type, value)
                 join alert_thresholds t
                     on t.alert_type = v.alert_type and (t.session_id is null or t.session_id = r.session_id)
-                where v.value is not null
+                where v.value is not null and r.taken_at >= coalesce(greatest(r.before, n.taken_at), '-infinity')
             )
-            -- Most readings reach no threshold and belong to no alert that lasts: only the others are looked at one by one.
+            -- Most readings reach no threshold and belong to no alert that lasts: only the others are looked at singly.
             select threshold, session_id, value from (
                 select *, bool_or(reaches) over (partition by threshold_id, session_id order by id) as was_reached,
                        exists (select from alert_states a
@@ -153,9 +177,17 @@ begin
         loop
             perform apply_value(reached.threshold, reached.session_id, reached.value);
         end loop;
+        insert into newest_readings as n
+        select session_id, max(taken_at) from (
+            select session_id, recorded_at, (payload::json -> 'data' ->> 'timestamp')::timestamptz as taken_at
+            from change_log
+            where id > first and id <= last and table_name = 'realtime_metrics' and action = 'INSERT') as r
+        where not is_history(taken_at, recorded_at) and taken_at <= recorded_at + clock_margin
+        group by session_id
+        on conflict (session_id) do update set taken_at = excluded.taken_at where n.taken_at < excluded.taken_at;
     exception when data_exception or statement_too_complex then
         if last - first > 1 and most > 1 then
-            return evaluate_alerts(most / 2);
+            return evaluate_alerts(most / 2, clock_margin);
         end if;
         raise warning 'change % cannot be read and raises no alert: %', last, sqlerrm;
     end;
@@ -231,16 +263,19 @@ begin
         if sessions is not null then
             perform sum_quarters(sessions, starts);
         end if;
+        insert into session_reports as r
+        select session_id, max(recorded_at) from (
+            select session_id, recorded_at, payload::json -> 'data' as data from change_log
+            where id > first and id <= last and action = 'INSERT'
+              and table_name in ('people_movements', 'realtime_metrics')) as reports
+        where not is_history(coalesce(data ->> 'timestamp', data ->> 'movement_time')::timestamptz, recorded_at)
+        group by session_id
+        on conflict (session_id) do update set reported_at = excluded.reported_at;
     exception when data_exception or statement_too_complex then
         raise warning 'a change after % up to % cannot be read, so the movements are counted anew: %', first, last, sqlerrm;
         perform recount_movements();
         return last - first;
     end;
-    insert into session_reports as r
-    select session_id, max(recorded_at) from change_log
-    where id > first and id <= last and action = 'INSERT' and table_name in ('people_movements', 'realtime_metrics')
-    group by session_id
-    on conflict (session_id) do update set reported_at = excluded.reported_at;
     update movement_counts_cursor set folded = last;
     return last - first;
 end
@@ -266,6 +301,10 @@ begin
 end
 $_$;
 
+CREATE FUNCTION public.is_history(happened_at timestamp with time zone, recorded_at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$ select happened_at < recorded_at - interval '10 minutes' $$;
+
 CREATE FUNCTION public.keep_floor() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -285,6 +324,23 @@ begin
     new.resolved_at := case when new.is_resolved then coalesce(new.resolved_at, now()) end;
     return new;
 end
+$$;
+
+CREATE FUNCTION public.local_midnight(day timestamp without time zone, zone text) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$
+    select case when earlier at time zone zone = day then least(earlier, usual) else usual end
+    from (select day at time zone zone as usual) as u,
+         -- The same wall clock with the offset of six hours before.
+         lateral (select (day - ((usual - interval '6 hours') at time zone zone
+                                 - (usual - interval '6 hours') at time zone 'UTC')) at time zone 'UTC' as earlier) as e
+$$;
+
+CREATE FUNCTION public.local_start(unit text, moment timestamp with time zone, zone text) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$
+    select case when unit in ('day', 'week') then local_midnight(date_trunc(unit, moment at time zone zone), zone)
+                else date_trunc(unit, moment, zone) end
 $$;
 
 CREATE FUNCTION public.movement_deltas(after bigint, upto bigint) RETURNS TABLE(session_id uuid, minute timestamp with time zone, entered bigint, exited bigint)
@@ -796,6 +852,11 @@ CREATE TABLE public.movement_quarters (
     lasted integer[] NOT NULL
 );
 
+CREATE TABLE public.newest_readings (
+    session_id uuid NOT NULL,
+    taken_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.people_movements (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     session_id uuid NOT NULL,
@@ -873,6 +934,11 @@ CREATE TABLE public.sessions (
     CONSTRAINT sessions_total_frames_check CHECK ((total_frames >= 0))
 );
 
+CREATE TABLE public.silent_sessions (
+    session_id uuid NOT NULL,
+    ended_at timestamp with time zone NOT NULL
+);
+
 ALTER TABLE ONLY public.alert_cursor
     ADD CONSTRAINT alert_cursor_pkey PRIMARY KEY (is_only);
 
@@ -900,6 +966,9 @@ ALTER TABLE ONLY public.movement_counts_cursor
 ALTER TABLE ONLY public.movement_counts
     ADD CONSTRAINT movement_counts_pkey PRIMARY KEY (session_id, minute);
 
+ALTER TABLE ONLY public.newest_readings
+    ADD CONSTRAINT newest_readings_pkey PRIMARY KEY (session_id);
+
 ALTER TABLE ONLY public.people_movements
     ADD CONSTRAINT people_movements_pkey PRIMARY KEY (id);
 
@@ -911,6 +980,9 @@ ALTER TABLE ONLY public.session_reports
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.silent_sessions
+    ADD CONSTRAINT silent_sessions_pkey PRIMARY KEY (session_id);
 
 CREATE INDEX alert_logs_open_idx ON public.alert_logs USING btree (triggered_at, id) WHERE (NOT is_resolved);
 

@@ -15,8 +15,9 @@ from flask import Response
 from pydantic import AfterValidator, ConfigDict, Field, RootModel, WithJsonSchema
 from sqlalchemy import TextClause
 
+from app.api.current import current_feed
 from app.api.sessions import SESSIONS
-from app.postgres.counts import FLOW, PROFILE, SESSION_STATISTICS, TODAY_AND_NOW
+from app.postgres.counts import FLOW, PROFILE, QUIET_SECONDS, SESSION_STATISTICS, TODAY_AND_NOW
 from app.postgres.tables import snapshot
 from app.rest.document import Endpoints
 from app.rest.problems import FieldError
@@ -121,6 +122,8 @@ class NowStatistics(Described):
 
     inside: _Count
     active_sessions: _Count
+    silent_sessions: _Count = Field(description="Those of them whose newest reading is older than two minutes.")
+    inside_silent: _Count = Field(description="How many of the people inside were counted by these.")
     open_alerts: _Count
 
 
@@ -182,8 +185,15 @@ def session_statistics(path: ById, query: ZoneQuery) -> Response:
 @api.get("/stats", summary="Today and now, of all sessions", responses={200: TodayAndNow, 304: None})
 @reads(query=ZoneQuery)
 def stats(query: ZoneQuery) -> Response:
-    """Today is counted from movements, now is what the cameras of active sessions say."""
-    return _answer(TODAY_AND_NOW, zone=query.tz)
+    """Now is what the cameras of active sessions say, or what their movements add up to; today is counted."""
+    config = current_feed().config
+    return _answer(
+        TODAY_AND_NOW,
+        zone=query.tz,
+        margin=config.clock_margin_seconds,
+        silence=config.session_silence_seconds,
+        quiet=QUIET_SECONDS,
+    )
 
 
 @api.get(

@@ -26,20 +26,16 @@ from psycopg2.extensions import connection as Connection
 from app.cli.database import current_config, database
 from app.config import Config
 from app.postgres.connections import connect
+from app.postgres.definitions import differences, functions, triggers
 
-_TRIGGERS = {
-    "session_change_trigger",
-    "movement_change_trigger",
-    "alert_change_trigger",
-    "metrics_change_trigger",
-    "session_truncate",
-    "movement_truncate",
-    "alert_truncate",
-    "metrics_truncate",
-    "alert_logs_keep_resolved_at",
-    "threshold_delete",
-    "threshold_change",
-}
+_BROKEN = "Changes reach nobody, or come wrong."
+_TRY = """
+set constraints all immediate;
+with door as (insert into sessions (session_name) values ('doctor') returning id),
+moved as (insert into people_movements (session_id, person_id, movement_direction) select id, 1, 'in' from door),
+reading as (insert into realtime_metrics (session_id) select id from door)
+insert into alert_logs (session_id, alert_type) select id, 'doctor' from door
+"""
 _TABLES = ("sessions", "people_movements", "realtime_metrics", "alert_thresholds", "alert_logs")
 _SKEW_SECONDS = 1.0
 _FREE_BYTES = 1024**3
@@ -72,19 +68,30 @@ def check_durability(connection: Connection, _config: Config) -> Iterator[Findin
 
 
 def check_triggers(connection: Connection, _config: Config) -> Iterator[Finding]:
-    """All present, and none switched off."""
-    rows = _rows(connection, "select tgname, tgenabled from pg_trigger where not tgisinternal")
-    enabled = {name for name, state in rows if state in ("O", "A")}
-    missing = sorted(_TRIGGERS - enabled)
-    advice = (
-        f"Missing or switched off: {', '.join(missing)}. ALTER TABLE … ENABLE TRIGGER, or restore sql/."
-        if missing
-        else ""
+    """All triggers and functions present, switched on, and ours."""
+    wrong = list(differences(connection))
+    yield Finding(
+        "triggers and functions",
+        f"{len(triggers())} and {len(functions())}, as the migrations made them" if not wrong else "; ".join(wrong[:5]),
+        f"{_BROKEN} ALTER TABLE … ENABLE TRIGGER, or create them again as sql/schema.sql has them." if wrong else "",
     )
-    yield Finding("triggers", f"{len(_TRIGGERS) - len(missing)} of {len(_TRIGGERS)} enabled", advice)
     replica = _ask(connection, "select current_setting('session_replication_role')")
     if replica == "replica":
         yield Finding("session_replication_role", replica, "Set it to origin: as replica no trigger runs.")
+
+
+def check_recording(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """By trying: a row of each table, in a transaction that is taken back, has to be waiting for its COMMIT."""
+    with connection.cursor() as cursor:
+        cursor.execute("begin")
+        try:
+            cursor.execute(_TRY)
+            cursor.execute("select count(distinct table_name) from change_log_pending")
+            [(number,)] = cursor.fetchall()
+        finally:
+            cursor.execute("rollback")
+    advice = "" if number == 4 else f"{_BROKEN} See the triggers above."
+    yield Finding("recording", f"changes of {number} of 4 tables are recorded", advice)
 
 
 def check_log(connection: Connection, config: Config) -> Iterator[Finding]:
@@ -190,6 +197,7 @@ CHECKS: tuple[Callable[[Connection, Config], Iterator[Finding]], ...] = (
     check_versions,
     check_durability,
     check_triggers,
+    check_recording,
     check_log,
     check_notify,
     check_clock,

@@ -7,8 +7,8 @@ import json
 import click
 from sqlalchemy import text
 
-from app.cli.database import database
-from app.postgres.counts import TODAY_AND_NOW
+from app.cli.database import current_config, database
+from app.postgres.counts import QUIET_SECONDS, TODAY_AND_NOW
 from app.postgres.tables import snapshot
 
 _LOG = text("""
@@ -27,16 +27,24 @@ from change_log where id in ((select min(id) from change_log where id > (select 
 @click.option("--tz", default="UTC", show_default=True, help="The time zone whose midnight begins today.")
 def command(tz: str) -> None:
     """Print how many people are inside, what came today, and how full the change log is."""
+    config = current_config()
     with database(), snapshot() as connection:
         known = connection.execute(text("select exists (select from pg_timezone_names where name = :tz)"), {"tz": tz})
         if not known.scalar_one():
             raise click.ClickException(f"--tz {tz} is not a time zone; use one such as Europe/Berlin.")
-        people = json.loads(connection.execute(TODAY_AND_NOW, {"zone": tz}).scalar_one())
+        asked = {
+            "zone": tz,
+            "margin": config.clock_margin_seconds,
+            "silence": config.session_silence_seconds,
+            "quiet": QUIET_SECONDS,
+        }
+        people = json.loads(connection.execute(TODAY_AND_NOW, asked).scalar_one())
         log = json.loads(connection.execute(_LOG).scalar_one())
     today, now = people["today"], people["now"]
     rows = (
         ("inside now", now["inside"]),
         ("active sessions", now["active_sessions"]),
+        ("silent of these", f"{now['silent_sessions']}, with {now['inside_silent']} inside"),
         ("open alerts", now["open_alerts"]),
         ("entered today", today["entered"]),
         ("exited today", today["exited"]),

@@ -25,13 +25,17 @@ class Alerts:
 
     Args:
         connect: opens a connection in autocommit mode, or raises psycopg2.Error.
+        margin_seconds: how far a reading's own time may be ahead; beyond it, the reading raises no alert.
         newest: what this worker has heard of; it changes with each new reading, and when the log (re)starts.
     """
 
-    def __init__(self, connect: Callable[[], Connection], newest: Callable[[], tuple[int, ...]]) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], newest: Callable[[], tuple[int, ...]], *, margin_seconds: float
+    ) -> None:
         self.totals: Counter[str] = Counter()
         self._connect = connect
         self._newest = newest
+        self._margin_seconds = margin_seconds
         self._connection: Connection | None = None
         self._evaluated: tuple[int, ...] = ()  # so that readings from before this worker started are looked after
 
@@ -59,7 +63,9 @@ class Alerts:
         """Evaluate step by step until nothing is left; False if another session is at it, or ``pause`` says stop."""
         with connection.cursor() as cursor:
             while not pause(0):
-                cursor.execute("select evaluate_alerts()")
+                cursor.execute(
+                    "select evaluate_alerts(clock_margin => %s * interval '1 second')", (self._margin_seconds,)
+                )
                 [(evaluated,)] = cursor.fetchall()
                 if not evaluated:
                     return evaluated is not None

@@ -75,6 +75,7 @@ class Feed:
         alerts = Alerts(
             partial(connect, database_url, application_name="people-feed alerts"),
             lambda: (hub.generation, hub.newest_reading),
+            margin_seconds=config.clock_margin_seconds,
         )
         periodic = (
             Periodic("sending heartbeats", _heartbeat(hub, config.heartbeat_seconds)),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import random
+import select
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from typing import Literal, Protocol
 import gevent
 import psycopg2
 from gevent.event import Event
-from gevent.select import select
+from gevent.select import poll
 from psycopg2.extensions import connection as Connection
 
 from app.feed.change import CHANNELS, TOPICS, Change, Filter
@@ -111,11 +112,14 @@ class Listener:
         self._audience.set_available(True)
         self._enter("live")
         check_at = time.monotonic() + self._check_seconds
+        # Not select(), which cannot watch a file beyond the 1024th: each stream of this worker is one.
+        incoming = poll()
+        incoming.register(connection.fileno(), select.POLLIN)
         while True:
-            # Notifications that came with the answer to a query are in memory: select() would not report them.
+            # Notifications that came with the answer to a query are in memory: the socket would not report them.
             connection.poll()
             if not connection.notifies:
-                select([connection], [], [], max(0.0, check_at - time.monotonic()))
+                incoming.poll(max(0.0, check_at - time.monotonic()) * 1000)
                 connection.poll()
             if connection.notifies:
                 # Forgotten before the log is read: the bell of what comes later rings again.

@@ -38,9 +38,21 @@ def change_frame(cursor: int, payload: str, timestamp: float) -> bytes:
     return f'data: {{"type":"data","data":{payload},"timestamp":"{_iso(timestamp)}"}}\nid: {cursor}\n\n'.encode()
 
 
-def connection_frame(topics: Iterable[str], cursor: int, status: Status, timestamp: float | None = None) -> bytes:
-    """The frame that tells the client its position: the first frame, and sent again whenever the position jumps."""
-    data = {"topics": sorted(topics), "cursor": str(cursor), "status": status}
+def connection_frame(
+    topics: Iterable[str],
+    cursor: int,
+    status: Status,
+    timestamp: float | None = None,
+    heartbeat_seconds: float | None = None,
+) -> bytes:
+    """The frame that tells the client its position: the first frame, and sent again whenever the position jumps.
+
+    Args:
+        heartbeat_seconds: how long the stream is silent at most; where it is unknown, the client has been told before.
+    """
+    data: dict[str, object] = {"topics": sorted(topics), "cursor": str(cursor), "status": status}
+    if heartbeat_seconds is not None:
+        data["heartbeat_seconds"] = heartbeat_seconds
     return _frame({"type": "connection", "data": data}, cursor=cursor, timestamp=timestamp)
 
 

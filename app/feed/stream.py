@@ -150,7 +150,8 @@ class Stream:
     def _connection(self, cursor: int, status: sse.Status) -> bytes:
         self._hub.counts[status] += 1
         self._subscription.advance(cursor)
-        return sse.connection_frame(self._subscription.filter.topics, cursor, status)
+        topics = self._subscription.filter.topics
+        return sse.connection_frame(topics, cursor, status, heartbeat_seconds=self._heartbeat_seconds)
 
     def _tell_availability(self) -> bytes:
         self._has_told_outage = not self._hub.is_available

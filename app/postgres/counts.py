@@ -14,7 +14,7 @@ select json_build_object(
     'session_id', cast(:session as uuid),
     'entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
     'inside', coalesce((array_agg(inside order by start desc)
-                        filter (where start >= date_trunc('day', now(), :zone)))[1], 0),
+                        filter (where start >= local_start('day', now(), :zone)))[1], 0),
     'peak', coalesce(max(peak), 0),
     'average', round(coalesce(sum(spent + inside * minutes_after)
                               / (extract(epoch from max(last_minute) - min(first_minute)) / 60 + 1), 0), 3),
@@ -24,21 +24,56 @@ from (select *, extract(epoch from coalesce(lead(first_minute) over (order by st
       from movement_spans('-infinity', 'infinity', :session, :zone, false)) as spans
 """)
 
+# A door's figure is its newest reading, unless that is further ahead than the margin, or older than the silence after
+# which sessions end; a door without one is counted from its movements since midnight, never below 0. Where readings and
+# movements differ, more can be inside now than the movements of the day say: then now is the peak.
 TODAY_AND_NOW = text("""
+with doors as materialized (
+    select s.id, m.timestamp as taken_at, m.current_people_count as people
+    from sessions s
+    left join lateral (select timestamp, current_people_count from realtime_metrics
+                       where session_id = s.id and timestamp <= now() + :margin * interval '1 second'
+                         and timestamp >= now() - :silence * interval '1 second'
+                       order by timestamp desc, id desc limit 1) m on true
+    where s.status = 'active'
+), minutes as (
+    select session_id, minute, sum(entered - exited) as net from (
+        select c.session_id, c.minute, c.entered, c.exited from doors d
+        join movement_counts c on c.session_id = d.id and c.minute >= local_start('day', now(), :zone)
+            and c.minute <= now() + :margin * interval '1 second'
+        where d.taken_at is null
+        union all
+        select m.* from movement_deltas((select folded from movement_counts_cursor), 9223372036854775807) m
+        join doors d on d.id = m.session_id and d.taken_at is null
+        where m.minute >= local_start('day', now(), :zone) and m.minute <= now() + :margin * interval '1 second'
+    ) as parts group by 1, 2
+), counted as (
+    select session_id, (array_agg(net order by minute desc))[1] - least(0, min(net)) as people
+    from (select session_id, minute, sum(net) over (partition by session_id order by minute) as net
+          from minutes) as nets
+    group by 1
+), present as (
+    select coalesce(sum(coalesce(d.people, c.people, 0)), 0)::bigint as inside,
+           count(*) as active_sessions,
+           count(*) filter (where d.taken_at < now() - :quiet * interval '1 second') as silent_sessions,
+           coalesce(sum(d.people) filter (where d.taken_at < now() - :quiet * interval '1 second'), 0) as inside_silent
+    from doors d left join counted c on c.session_id = d.id
+), today as (
+    select coalesce(sum(entered), 0) as entered, coalesce(sum(exited), 0) as exited, coalesce(max(peak), 0) as peak
+    from movement_spans(local_start('day', now(), :zone),
+                        least(local_midnight(date_trunc('day', now() at time zone :zone) + interval '1 day', :zone),
+                              date_trunc('minute', now() + :margin * interval '1 second') + interval '1 minute'),
+                        null, :zone, false)
+)
 select json_build_object(
-    'today', (select json_build_object('entered', coalesce(sum(entered), 0), 'exited', coalesce(sum(exited), 0),
-                                       'peak', coalesce(max(peak), 0))
-              from movement_spans(date_trunc('day', now(), :zone),
-                                  (date_trunc('day', now() at time zone :zone) + interval '1 day') at time zone :zone,
-                                  null, :zone, false)),
-    'now', json_build_object(
-        'inside', (select coalesce(sum(m.current_people_count), 0) from sessions s
-                   cross join lateral (select current_people_count from realtime_metrics
-                                       where session_id = s.id order by timestamp desc, id desc limit 1) m
-                   where s.status = 'active'),
-        'active_sessions', (select count(*) from sessions where status = 'active'),
-        'open_alerts', (select count(*) from alert_logs where not is_resolved)))::text
+    'today', json_build_object('entered', entered, 'exited', exited, 'peak', greatest(peak, inside)),
+    'now', json_build_object('inside', inside, 'active_sessions', active_sessions, 'silent_sessions', silent_sessions,
+                             'inside_silent', inside_silent,
+                             'open_alerts', (select count(*) from alert_logs where not is_resolved)))::text
+from today, present
 """)
+# How old a door's newest reading may be before the door is shown as silent, in seconds.
+QUIET_SECONDS = 120
 
 # Hours are those of the wall clock, so a day on which clocks change has 23 or 25 of them (and where clocks change by
 # half an hour, one that lasts half an hour); the steps find each of them. Days and weeks are steps of the calendar.
@@ -46,20 +81,27 @@ select json_build_object(
 # before it on the same day. A week ends with the count inside on its last day, as far as the range goes.
 _BUCKETS = """
 with spans as (
-    select * from movement_spans(date_trunc(case :bucket when 'week' then 'week' else 'day' end,
-                                            cast(:since as timestamptz), :zone),
+    select * from movement_spans(local_start(case :bucket when 'week' then 'week' else 'day' end,
+                                             cast(:since as timestamptz), :zone),
                                  :until, :session, :zone, :bucket = 'minute')
-), counted as (
-    select date_trunc(:bucket, start, :zone) as start, sum(entered) as entered, sum(exited) as exited,
+), keyed as (
+    select case when :bucket in ('day', 'week') then date_trunc(:bucket, start at time zone :zone) at time zone 'UTC'
+                else date_trunc(:bucket, start, :zone) end as key,
+           sum(entered) as entered, sum(exited) as exited,
            max(peak) as peak, (array_agg(inside order by start desc))[1] as inside, max(start) as latest
     from spans group by 1
+), counted as (
+    select case when :bucket in ('day', 'week') then local_midnight(key at time zone 'UTC', :zone)
+                else key end as start,
+           entered, exited, peak, inside, latest
+    from keyed
 ), starts as (
     select date_trunc(:bucket, step, :zone) as start from generate_series(
-        date_trunc('day', cast(:since as timestamptz), :zone), cast(:until as timestamptz) - interval '1 microsecond',
+        local_start('day', cast(:since as timestamptz), :zone), cast(:until as timestamptz) - interval '1 microsecond',
         case :bucket when 'minute' then interval '1 minute' else interval '15 minutes' end) as step
     where :bucket in ('minute', 'hour')
     union
-    select step at time zone :zone from generate_series(
+    select local_midnight(step, :zone) from generate_series(
         date_trunc(:bucket, cast(:since as timestamptz) at time zone :zone),
         cast(:until as timestamptz) at time zone :zone - interval '1 microsecond',
         cast('1 ' || :bucket as interval)) as step
@@ -75,14 +117,14 @@ with spans as (
     from counted
 ), buckets as (
     select start, coalesce(entered, 0) as entered, coalesce(exited, 0) as exited, coalesce(peak, 0) as peak, inside,
-           date_trunc('day', start, :zone) as day,
-           count(inside) over (partition by date_trunc('day', start, :zone) order by start) as part
+           date_trunc('day', start at time zone :zone) as day,
+           count(inside) over (partition by date_trunc('day', start at time zone :zone) order by start) as part
     from starts left join ended using (start)
 ), carried as (
     select *, coalesce(first_value(inside) over (partition by day, part order by start), 0) as occupancy from buckets
 ), flow as (
     select start, entered, exited, occupancy, greatest(peak, occupancy) as peak from carried
-    where start >= date_trunc(:bucket, cast(:since as timestamptz), :zone)
+    where start >= local_start(:bucket, cast(:since as timestamptz), :zone)
       and cast(:since as timestamptz) < cast(:until as timestamptz)
 )
 """

@@ -14,6 +14,7 @@ import gevent
 import psycopg2
 
 from app.postgres.connections import connect
+from app.postgres.definitions import differences
 
 # Two segments of the write-ahead log. With less, PostgreSQL may stop at any commit.
 _LEAST_FREE_BYTES = 32 * 1024 * 1024
@@ -40,6 +41,7 @@ def hindrance(url: str, seconds: float, folder: Path | None = None) -> str:
         ):
             cursor.execute(_QUESTION)
             [(encoding, is_read_only, has_log)] = cursor.fetchall()
+            wrong = next(differences(connection, only_recording=True), "") if has_log else ""
     except gevent.Timeout as fired:
         if fired is not limit:
             raise
@@ -50,4 +52,6 @@ def hindrance(url: str, seconds: float, folder: Path | None = None) -> str:
         return f"has the encoding {encoding}, and only UTF8 holds every name"
     if is_read_only:
         return "is read-only"
+    if wrong:
+        return f"records no changes: {wrong}"
     return "" if has_log else "has no change log that this role may read: run ./run flask migrate"

@@ -21,9 +21,28 @@ import psycopg2
 
 from tests.fault.feed import Database, Feed
 from tests.fault.writers import insert_lasting_sessions
+from tests.hostile.attacks import ATTACKS, attacking
 from tests.waiting import until
 
 _FILLER = "x" * 7900
+# For ids; and for pruning, folding and migrating, which no longer have one.
+_KEYS = (27980790367741299, 8103509420230637157, 7165064744911531623, 7883959205594428776)
+_FORBIDDEN = (
+    "select * from sessions",
+    "select * from change_log",
+    "insert into change_log values (1, 'sessions', 'INSERT', null, null, '{}', now())",
+    "delete from change_log",
+    "update change_log_home set floor = 9999999999",
+    "select from change_log_home for update",
+    "select recognize_database()",
+    "select evaluate_alerts()",
+    "select fold_movements()",
+    "select record_change('session_changes', 'sessions', 'INSERT', null, null, '{}', null)",
+    "select setval('change_log_id_seq', 1)",
+    "lock table sessions",
+    "create temp table mine (id int)",
+    "create table public.mine (id int)",
+)
 
 
 class Faults:
@@ -36,6 +55,7 @@ class Faults:
         self.floor = 0
         self.may_prune_upto = 0
         self._random = random.Random(f"{seed}/faults")
+        self._attacks: list[str] = []
         self._database, self._feed = database, feed
         self._begun = time.monotonic()
 
@@ -208,6 +228,30 @@ class Faults:
                 sock.sendall(data)
                 sock.recv(100)
 
+    def attack_as_a_client(self) -> None:
+        """One hostile client: the attacks take turns."""
+        if not self._attacks:
+            self._attacks = self._random.sample(list(ATTACKS), len(ATTACKS))
+        with attacking(self._attacks.pop(), self._feed.port, self._database.url):
+            self._nap(1, 4)
+
+    def attack_as_a_role(self) -> None:
+        """A role of the database that may connect, and tries what is not its own."""
+        for statement in _FORBIDDEN:
+            try:
+                self._database.execute(f"set role stranger; {statement}")
+            except psycopg2.errors.InsufficientPrivilege:
+                continue
+            raise AssertionError(f"a role that may only connect could: {statement}")
+
+    def hold_advisory_locks(self) -> None:
+        """Every key that the project has ever used, for a moment: who waits for one goes on when it is over."""
+        with closing(psycopg2.connect(self._database.url, application_name="stranger")) as stranger:
+            with stranger.cursor() as cursor:
+                for key in _KEYS:
+                    cursor.execute("select pg_advisory_xact_lock(%s)", (key,))
+            self._nap(0.2, 1.5)
+
     def _is_clock_right(self) -> bool:
         try:
             self._database.set_clock("0")
@@ -259,6 +303,7 @@ DECKS = {
     ),
     "network": ("cut_network", "flap_network", "stall_network", "stall_then_cut_network", "strand_connections"),
     "log": ("write_bulk", "test_triggers", "truncate_a_table", "prune_the_log", "notify_garbage", "set_clock_back"),
+    "hostile": ("attack_as_a_client", "attack_as_a_client", "attack_as_a_role", "hold_advisory_locks"),
 }
 
 

@@ -89,6 +89,7 @@ class Oracle:
             Violation: the first promise that was broken.
         """
         self._populate()
+        self.database.execute("create role stranger")
         begun = time.monotonic()
         deadline = begun + self.args.minutes * 60
         for thread in (self.crowd, *self.dealers):

@@ -214,6 +214,13 @@ def test_a_million_unknown_fields_are_refused_before_they_are_looked_at(server, 
         stream.next_of("heartbeat")
 
 
+def test_many_unknown_fields_of_one_row_of_many_are_refused_unparsed(server):
+    body = b"[{%b}]" % b",".join(b'"k%d":1' % number for number in range(1_000_000))
+    request = head("POST", "/api/movements", "Content-Type: application/json", f"Content-Length: {len(body)}")
+    status, problem = ask(server, request + body, ends=False)
+    assert (status, problem["errors"][0]["message"]) == (422, "has more than 10000 rows or far too many fields")
+
+
 def test_rows_of_many_unknown_fields_stop_being_checked_soon(server, session_id):
     row = b"{%b}" % b",".join(b'"k%d":1' % number for number in range(99))
     body = b"\n".join([row] * 10_000)

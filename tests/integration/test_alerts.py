@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
@@ -95,7 +96,11 @@ def test_resolving_by_hand_is_respected_until_the_value_has_fallen(client, sessi
 def test_a_peak_within_a_batch_is_seen(client, session_id):
     threshold(client)
     rows = [
-        {"session_id": session_id, "current_people_count": n, "timestamp": f"2026-01-31T12:00:{i:02}Z"}
+        {
+            "session_id": session_id,
+            "current_people_count": n,
+            "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}.{i}Z",
+        }
         for i, n in enumerate([1, 30, 2])
     ]
     client.post("/api/metrics", json=rows)

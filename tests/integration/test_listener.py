@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+from contextlib import ExitStack
 from functools import partial
 
 import gevent
 import pytest
 
+from app.feed.feed import raise_file_limit
 from app.feed.listener import Listener
 from app.postgres.connections import connect
 from tests.making import payload
@@ -179,6 +183,18 @@ def test_a_lost_connection_costs_no_change(listener, heard, sql, admin_url):
     until(lambda: one.cursor == 2, one)
     assert heard.starts == [(0, [1, 2])]
     assert heard.available == [True, False, True]
+
+
+def test_it_hears_beside_more_streams_than_select_can_watch(listener, heard, sql):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert raise_file_limit(2000) == 2000, f"the system allows {most} files"
+    with ExitStack() as stack:
+        for _ in range(1100):
+            stack.enter_context(open(os.devnull))
+        one = listener()
+        sql("insert into sessions (session_name) values ('door')")
+        until(lambda: one.cursor == 1, one)
+        assert one.counts["failures"] == 0
 
 
 def test_a_log_that_ends_before_the_cursor_is_another_log(listener, heard, sql):

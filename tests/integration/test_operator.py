@@ -106,7 +106,8 @@ def test_the_doctor_finds_a_healthy_feed_well(gunicorn, database_url):
     feed = gunicorn()
     until(lambda: status(f"{feed.url}/api/ready") == 200, what="a live Listener")
     seen = run("doctor", DATABASE_URL=database_url, PORT=feed.url.rpartition(":")[2])
-    assert "11 of 11 enabled" in seen.stdout
+    assert "as the migrations made them" in seen.stdout
+    assert "changes of 4 of 4 tables are recorded" in seen.stdout
     assert f"live at {feed.url}" in seen.stdout
     needing = [line for line in seen.stdout.splitlines() if line.startswith("!")]
     # The tests' own server is allowed to forget, and its role to do everything.
@@ -118,9 +119,25 @@ def test_the_doctor_names_what_is_broken_and_what_to_do(sql, database_url):
     sql.execute("alter table people_movements disable trigger movement_change_trigger")
     seen = run("doctor", DATABASE_URL=database_url, PORT=1)
     assert seen.returncode == 1
-    assert "Missing or switched off: movement_change_trigger" in seen.stdout
+    assert "the trigger movement_change_trigger is switched off" in seen.stdout
+    assert "changes of 3 of 4 tables are recorded" in seen.stdout
     assert "does not answer at http://127.0.0.1:1" in seen.stdout
     assert "Start it with ./run" in seen.stdout
+
+
+def test_the_doctor_and_ready_notice_functions_of_another_program(gunicorn, sql, database_url):
+    feed = gunicorn()
+    until(lambda: status(f"{feed.url}/api/ready") == 200, what="a live Listener")
+    sql.execute("""
+        create or replace function notify_session_change() returns trigger language plpgsql as $$
+        begin perform pg_notify('session_changes', row_to_json(new)::text); return new; end $$
+    """)
+    seen = run("doctor", DATABASE_URL=database_url, PORT=feed.url.rpartition(":")[2])
+    assert "the function notify_session_change is another one" in seen.stdout
+    assert "changes of 3 of 4 tables are recorded" in seen.stdout
+    assert status(f"{feed.url}/api/ready") == 503
+    sql.execute("select count(*) from sessions")
+    assert sql.fetchone() == (0,)  # the doctor's own rows are taken back
 
 
 def test_the_doctor_looks_at_the_rest_while_the_database_is_away():

@@ -199,10 +199,7 @@ def test_one_session_with_an_infinite_time_keeps_none_from_being_ended(database_
         "insert into sessions (session_name, start_time)"
         " values ('broken', '-infinity'), ('good', now() - interval '2 hours')",
     )
-    run(
-        database_url,
-        "insert into realtime_metrics (session_id, timestamp) select id, now() - interval '1 hour' from sessions",
-    )
+    run(database_url, "insert into realtime_metrics (session_id) select id from sessions")
     run(database_url, "select fold_movements()")
     run(database_url, "update session_reports set reported_at = now() - interval '1 hour'")
     run(database_url, "alter table sessions disable trigger user")

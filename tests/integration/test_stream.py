@@ -105,7 +105,12 @@ def test_head_answers_without_a_body_and_takes_no_stream(server):
 def test_a_stream_tells_first_where_it_stands_and_how_long_to_wait(server, sql):
     new_session(sql)
     with open_stream(server.url, "/api/sse?topics=alerts,sessions") as stream:
-        assert stream.place == {"topics": ["alerts", "sessions"], "cursor": str(stream.last_event_id), "status": "live"}
+        assert stream.place == {
+            "topics": ["alerts", "sessions"],
+            "cursor": str(stream.last_event_id),
+            "status": "live",
+            "heartbeat_seconds": 0.3,
+        }
         assert 2000 <= stream.retry_ms <= 4000
 
 

@@ -64,7 +64,7 @@ def test_a_database_url_may_have_any_of_the_usual_schemes(scheme):
     assert Config.from_environ({"DATABASE_URL": f"{scheme}://h/d"}).database_url == "postgresql://h/d"
 
 
-@pytest.mark.parametrize("url", ["mysql://h/d", "h/d", "postgresql://h:x/d"])
+@pytest.mark.parametrize("url", ["mysql://h/d", "h/d", "postgresql://h:x/d", "postgresql://u:pa%ss@h/d"])
 def test_a_database_url_of_another_kind_is_refused_without_showing_it(url):
     with pytest.raises(ConfigError) as caught:
         Config.from_environ({"DATABASE_URL": url})

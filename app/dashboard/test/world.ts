@@ -61,8 +61,11 @@ export class World {
   readonly #channels = new Set<{ name: string; tab: TabEnvironment; heard: (message: unknown) => void }>();
   #rowNumber = 0;
 
-  constructor(random: () => number) {
+  readonly heartbeatSeconds: number;
+
+  constructor(random: () => number, heartbeatSeconds = 15) {
     this.random = random;
+    this.heartbeatSeconds = heartbeatSeconds;
     this.#beat();
   }
 
@@ -274,7 +277,7 @@ export class World {
     open.send(
       JSON.stringify({
         type: 'connection',
-        data: { topics: open.topics, cursor: String(start), status },
+        data: { topics: open.topics, cursor: String(start), status, heartbeat_seconds: this.heartbeatSeconds },
         timestamp: '',
       }),
       start,
@@ -293,7 +296,7 @@ export class World {
   }
 
   #beat(): void {
-    this.clock.later(15_000, () => {
+    this.clock.later(this.heartbeatSeconds * 1000, () => {
       for (const open of this.connections) open.send(JSON.stringify({ type: 'heartbeat', timestamp: '' }), this.lastId);
       this.#beat();
     });

@@ -29,6 +29,8 @@ export interface Position {
   topics: Topic[];
   cursor: Cursor;
   status: 'live' | 'resumed' | 'reset';
+  /** How long the stream is silent at most, in milliseconds; 0 if the server did not say. */
+  heartbeatMs: number;
 }
 
 export type Message =
@@ -87,7 +89,8 @@ function connection(data: unknown, timestamp: string): Message | null {
   if (!isFields(data) || cursor === null) return null;
   const status = data.status === 'reset' || data.status === 'resumed' ? data.status : 'live';
   const topics = Array.isArray(data.topics) ? TOPICS.filter((topic) => (data.topics as unknown[]).includes(topic)) : [];
-  return { type: 'connection', data: { topics, cursor, status }, timestamp };
+  const heartbeatMs = typeof data.heartbeat_seconds === 'number' ? data.heartbeat_seconds * 1000 : 0;
+  return { type: 'connection', data: { topics, cursor, status, heartbeatMs }, timestamp };
 }
 
 function change(data: unknown, timestamp: string): Message | null {

@@ -32,7 +32,7 @@ export interface StreamOptions {
   base: string;
   /** About how long the third attempt waits. */
   reconnectMs: number;
-  /** Silence after which a connection counts as dead; the server sends heartbeats more often. */
+  /** Silence after which a connection counts as dead; three heartbeats, if the server's are further apart. */
   staleMs: number;
 }
 
@@ -51,6 +51,7 @@ export class Stream {
   #state: StreamState;
   #attempt = 0;
   #heardAt = 0;
+  #staleMs: number;
   #cancelTimer = () => {};
   readonly #environment: Environment;
   readonly #options: StreamOptions;
@@ -59,6 +60,7 @@ export class Stream {
   constructor(environment: Environment, options: StreamOptions, listener: StreamListener) {
     this.#environment = environment;
     this.#options = options;
+    this.#staleMs = options.staleMs;
     this.#listener = listener;
     this.#state = { status: 'closed', since: environment.now(), retryAt: null, losses: 0, error: null };
   }
@@ -123,8 +125,11 @@ export class Stream {
     }
     const cursor = cursorAfter(message, parseCursor(event.lastEventId), this.cursor);
     if (cursor !== null) this.cursor = cursor;
-    if (message.type === 'connection') this.#enter({ status: 'live', retryAt: null, error: null });
-    else if (message.type === 'error') this.#enter({ error: message.error });
+    if (message.type === 'connection') {
+      this.#staleMs = Math.max(this.#options.staleMs, 3 * message.data.heartbeatMs);
+      this.#enter({ status: 'live', retryAt: null, error: null });
+    }
+    if (message.type === 'error') this.#enter({ error: message.error });
     this.#listener.message(message, cursor);
   }
 
@@ -141,13 +146,13 @@ export class Stream {
 
   #armStale(): void {
     const silent = this.#environment.now() - this.#heardAt;
-    this.#cancelTimer = this.#environment.later(this.#options.staleMs - silent, () => {
+    this.#cancelTimer = this.#environment.later(this.#staleMs - silent, () => {
       if (!this.#checkStale()) this.#armStale();
     });
   }
 
   #checkStale(): boolean {
-    const stale = this.#environment.now() - this.#heardAt >= this.#options.staleMs;
+    const stale = this.#environment.now() - this.#heardAt >= this.#staleMs;
     if (stale) this.#lose('connection_stale');
     return stale;
   }

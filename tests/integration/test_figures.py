@@ -1,0 +1,274 @@
+"""The figures of now: from whatever producers send, whatever their clocks say, in whatever order it comes."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.feed.counts import Counts
+from app.postgres.connections import connect
+
+
+@pytest.fixture(autouse=True)
+def context(app):
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def sql(database_url):
+    with closing(connect(database_url, application_name="test")) as connection:
+        yield connection.cursor()
+
+
+@pytest.fixture
+def door(client):
+    """Makes sessions; returns their ids."""
+    return lambda: client.post("/api/sessions", json={"session_name": "door"}).json["id"]
+
+
+@pytest.fixture
+def keep(database_url):
+    """Let a worker's loops do their work once."""
+
+    def work(silence_seconds=3600.0):
+        with closing(connect(database_url, application_name="keeper")) as connection:
+            counts = Counts(lambda: connection, silence_seconds=silence_seconds)
+            with connection.cursor() as cursor:
+                cursor.execute("select evaluate_alerts()")
+            counts.update(connection)
+
+    return work
+
+
+def ago(**units):
+    return (datetime.now(UTC) - timedelta(**units)).isoformat()
+
+
+def read(client, session_id, people, taken_at=None):
+    row = {"session_id": session_id, "current_people_count": people} | ({"timestamp": taken_at} if taken_at else {})
+    assert client.post("/api/metrics", json=row).status_code == 201
+
+
+def move(client, session_id, *directions, at=None):
+    when = {"movement_time": at} if at else {}
+    rows = [{"session_id": session_id, "person_id": 1, "movement_direction": one} | when for one in directions]
+    assert client.post("/api/movements", json=rows).status_code in (200, 201)
+
+
+def stats(client):
+    return client.get("/api/stats").json
+
+
+def now(client):
+    return stats(client)["now"]
+
+
+def alerts(client):
+    return [(row["current_value"], row["is_resolved"]) for row in client.get("/api/alerts").json["items"]]
+
+
+def status(client, session_id):
+    return client.get(f"/api/sessions/{session_id}").json["status"]
+
+
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_a_producer_that_sends_only_movements_is_counted(client, door, keep, is_folded):
+    first, second = door(), door()
+    move(client, first, "in", "in", "in", "out")
+    move(client, second, "out", "out", at=ago(minutes=2))  # they were there before midnight: never below 0
+    move(client, second, "in")
+    if is_folded:
+        keep()
+    assert now(client)["inside"] == 2 + 1
+    read(client, second, 7)
+    assert now(client)["inside"] == 2 + 7
+
+
+def test_what_is_ahead_of_now_steers_no_figure_and_no_alert(client, door, keep):
+    client.post("/api/thresholds", json={"threshold_name": "crowd", "threshold_value": 50})
+    session_id = door()
+    read(client, session_id, 5)
+    read(client, session_id, 99, ago(hours=-7))
+    move(client, session_id, "in", at=ago(seconds=0))
+    move(client, session_id, "in", at=ago(minutes=-5))
+    keep()
+    assert now(client)["inside"] == 5
+    assert stats(client)["today"]["entered"] == 1
+    assert alerts(client) == []
+    read(client, session_id, 60, ago(seconds=-60))  # within the margin
+    keep()
+    assert now(client)["inside"] == 60
+    assert alerts(client) == [(60, False)]
+    assert client.get("/api/metrics?count=true").json["total"] == 3  # all of them are kept
+
+
+def test_late_readings_steer_nothing(client, door, keep):
+    client.post("/api/thresholds", json={"threshold_name": "crowd", "threshold_value": 20})
+    session_id = door()
+    read(client, session_id, 25)
+    keep()
+    read(client, session_id, 0, ago(minutes=5))
+    keep()
+    assert (alerts(client), now(client)["inside"]) == ([(25, False)], 25)
+    read(client, session_id, 3)
+    keep()
+    read(client, session_id, 90, ago(minutes=8))
+    keep()
+    assert (alerts(client), now(client)["inside"]) == ([(3, True)], 3)
+
+
+def test_history_raises_no_alert_and_brings_no_session_back(client, door, keep):
+    client.post("/api/thresholds", json={"threshold_name": "crowd", "threshold_value": 20})
+    session_id = door()
+    read(client, session_id, 90, ago(days=3))
+    move(client, session_id, "in", at=ago(days=3))
+    keep()
+    assert (alerts(client), now(client)["inside"]) == ([], 0)
+    read(client, session_id, 1)
+    keep(silence_seconds=0.001)
+    assert status(client, session_id) == "error"
+    read(client, session_id, 90, ago(days=3))
+    keep()
+    assert status(client, session_id) == "error"
+
+
+def test_a_session_that_was_silent_is_active_again_when_it_reports(client, door, keep):
+    session_id = door()
+    read(client, session_id, 4)
+    keep(silence_seconds=0.001)
+    assert (status(client, session_id), now(client)["inside"]) == ("error", 0)
+    move(client, session_id, "in")
+    keep()
+    row = client.get(f"/api/sessions/{session_id}").json
+    assert (row["status"], row["end_time"], row["duration_seconds"]) == ("active", None, None)
+
+
+def test_a_session_that_was_stopped_by_hand_stays_so_and_raises_nothing(client, door, keep):
+    client.post("/api/thresholds", json={"threshold_name": "crowd", "threshold_value": 20})
+    stopped, silent = door(), door()
+    read(client, silent, 1)
+    keep(silence_seconds=0.001)
+    client.post(f"/api/sessions/{stopped}/stop")
+    client.patch(f"/api/sessions/{silent}", json={"status": "cancelled"})
+    for _ in range(3):
+        for session_id in (stopped, silent):
+            read(client, session_id, 99)
+        keep()
+    assert (status(client, stopped), status(client, silent), alerts(client)) == ("completed", "cancelled", [])
+
+
+def test_a_silent_door_counts_with_its_last_figure_and_is_said_to_be_silent(client, door):
+    loud, silent, dead = door(), door(), door()
+    read(client, loud, 10)
+    read(client, silent, 4, ago(minutes=10))
+    read(client, dead, 100, ago(hours=2))
+    figures = now(client)
+    assert (figures["inside"], figures["silent_sessions"], figures["inside_silent"]) == (14, 1, 4)
+
+
+def test_the_peak_is_never_below_what_is_inside(client, door):
+    read(client, door(), 148)
+    figures = stats(client)
+    assert (figures["now"]["inside"], figures["today"]["peak"]) == (148, 148)
+
+
+def test_the_api_the_command_and_plain_sql_agree_on_random_rows(client, app, door, keep, sql):
+    chance = random.Random(5)
+    doors = [door() for _ in range(6)]
+    expected, entered = {}, 0
+    for number in range(200):
+        session_id = chance.choice(doors)
+        if chance.random() < 0.5:
+            move(client, session_id, "in")
+            entered += 1
+        elif session_id in doors[:3]:  # the others send movements only
+            seconds = chance.choice([-3600, -130, 0, 30, 500])
+            taken_at, people = ago(seconds=seconds), chance.randrange(50)
+            read(client, session_id, people, taken_at)
+            if seconds >= 0:
+                expected[session_id] = max(expected.get(session_id, ("", 0)), (taken_at, people))
+        if number % 50 == 0:
+            keep()
+    figures = stats(client)
+    sql.execute("select session_id::text, count(*) from people_movements group by 1")
+    moved = dict(sql.fetchall())
+    inside = sum(expected[one][1] if one in expected else moved.get(one, 0) for one in doors)
+    assert (figures["now"]["inside"], figures["today"]["entered"]) == (inside, entered)
+    shown = app.test_cli_runner().invoke(args=["stats"]).stdout
+    assert f"inside now            {inside}\n" in shown
+    assert f"entered today         {entered}\n" in shown
+    assert json.dumps(figures["today"]["peak"]) in shown
+
+
+# Where a midnight of 2024 to 2027 comes twice, or not at all; zones that share their clock have one name here.
+_MIDNIGHTS = """
+with transitions as (
+    select name, moment, (moment at time zone name) as after,
+           (moment - interval '1 second') at time zone name as before
+    from pg_timezone_names,
+         generate_series('2024-01-01T00:00Z'::timestamptz, '2027-12-31T23:00Z', interval '1 hour') as moment
+    where name = any(%s)
+)
+select name, moment from transitions
+where after - before <> interval '1 second'
+  and (after::time between '00:00' and '01:00' or before::time between '23:00' and '24:00' or before::time < '02:00')
+"""
+_ZONES = [
+    "Atlantic/Azores", "America/Havana", "America/Santiago", "Asia/Beirut", "Africa/Cairo",
+    "America/Scoresbysund", "America/Asuncion", "Asia/Gaza", "Europe/Berlin", "America/Nuuk",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", _ZONES)
+def test_days_and_hours_are_those_of_the_wall_clock_whatever_midnight_does(app, door, keep, sql, zone):
+    session_id, chance = door(), random.Random(zone)
+    sql.execute(_MIDNIGHTS, ([zone],))
+    changes = [moment for _, moment in sql.fetchall()]
+    for moment in changes:
+        sql.execute(
+            "insert into people_movements (session_id, person_id, movement_direction, movement_time)"
+            " select %s, 1, 'in', %s + minutes * interval '1 minute' from unnest(%s) as minutes",
+            (
+                session_id,
+                moment,
+                [chance.randrange(-1500, 1500) for _ in range(80)] + [-61, -60, -31, -30, -1, 0, 1, 59],
+            ),
+        )
+    keep()
+    for moment in changes:
+        asked = (moment - timedelta(hours=20), moment + timedelta(hours=20))
+        for bucket in ("day", "hour"):
+            found = counted(sql, *asked, zone, bucket)
+            path = f"/api/analytics/flow?bucket={bucket}&tz={zone}&from={asked[0]:%FT%TZ}&to={asked[1]:%FT%TZ}"
+            answer = app.test_client().get(path)
+            shown = [(datetime.fromisoformat(one["start"]), one["entered"]) for one in answer.json]
+            assert shown == found, (moment, bucket)
+    assert changes
+
+
+def counted(sql, since, until, zone, bucket):
+    """Minute by minute, in plain SQL: when each day or hour of the wall clock began, and who came in it.
+
+    An hour that comes twice is two; the first bucket is whole."""
+    sql.execute(
+        "select minute, date_trunc(%s, minute at time zone %s),"
+        "       (minute at time zone %s) - (minute at time zone 'UTC'),"
+        "       (select count(*) from people_movements m"
+        "        where m.movement_time >= minute and m.movement_time < minute + interval '1 minute')"
+        " from generate_series(%s - interval '30 hours', %s - interval '1 second', interval '1 minute') as minute",
+        (bucket, zone, zone, since, until),
+    )
+    rows = sql.fetchall()
+    buckets: dict[object, list] = {}
+    for minute, local, offset, number in rows:
+        key = local if bucket == "day" else (local, offset)
+        buckets.setdefault(key, [minute, 0])[1] += number
+    [first] = [key for minute, local, offset, _ in rows if minute <= since < minute + timedelta(minutes=1)
+               for key in [local if bucket == "day" else (local, offset)]]  # fmt: skip
+    whole = list(buckets)
+    return [(buckets[key][0], buckets[key][1]) for key in whole[whole.index(first) :]]
