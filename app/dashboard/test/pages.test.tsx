@@ -119,7 +119,7 @@ test('with the database away a fresh page shows no 0 and nothing green', async (
   expect(text('.tile-value')).toEqual(Array(6).fill('–'));
   expect(text('.nav .count')).toEqual(['–']);
   expect(document.querySelector('.tile.good')).toBeNull();
-  expect(document.body.textContent).not.toContain('Nothing needs your attention.');
+  expect(document.body.textContent).not.toContain('All clear.');
   expect(text('.area-alerts .empty')).toEqual(['Unknown until the server answers.']);
 });
 
