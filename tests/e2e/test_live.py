@@ -72,7 +72,8 @@ def test_nothing_is_missed_while_the_server_restarts(tab, database, feed, gunico
     expected = [f"Person {person_id}" for person_id in range(30, 0, -1)]
     _rows(detail, 30)
     assert detail.locator(SHOWN).all_inner_texts() == expected
-    assert [_tile(page, "Entered today").inner_text(), _tile(page, "Exited today").inner_text()] == ["20", "10"]
+    for name, count in (("Entered today", "20"), ("Exited today", "10")):
+        _tile(page, name).get_by_text(count, exact=True).wait_for()
     errors.clear()  # the browser's own word on the refused connections
 
 

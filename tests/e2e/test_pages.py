@@ -55,9 +55,11 @@ def test_a_phone_shows_a_page_without_scrolling_sideways(browser, feed, counted,
 
 def test_the_dashboard_counts_what_the_database_holds(tab, counted):
     page = tab("/")
-    tile = page.locator(".tile-value")
     page.locator(".movements li").nth(6).wait_for()
-    assert [tile.nth(index).inner_text() for index in (0, 1, 2, 4, 5)] == ["3", "5", "2", "1", "1"]
+    page.locator(".tile-value :not(.stale)").first.wait_for()
+    tiles = page.locator(".tile-value").all_inner_texts()
+    del tiles[3]  # the peak is counted by minute, and a new one may have begun meanwhile
+    assert tiles == ["3", "5", "2", "1", "1"]
 
 
 def test_an_empty_dashboard_says_how_to_feed_it(tab):

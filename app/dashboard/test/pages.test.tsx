@@ -5,7 +5,14 @@ import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Totals } from '../src/api/stats';
 
-const server = { totals: null as Totals | null, alerts: 0, lists: 0, source: null as Source | null };
+const server = {
+  totals: null as Totals | null,
+  alerts: 0,
+  lists: 0,
+  sessions: null as object | null,
+  source: null as Source | null,
+};
+const headers = { 'Last-Event-ID': '9' };
 let root: Root;
 
 class Source {
@@ -23,6 +30,7 @@ class Source {
 }
 
 beforeEach(() => {
+  server.sessions = null;
   vi.resetModules(); // each test is a fresh page
   vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true);
   vi.stubGlobal('EventSource', Source);
@@ -33,6 +41,7 @@ beforeEach(() => {
     if (pathname === '/api/alerts') server.lists += 1;
     const wanted = Number(searchParams.get('limit'));
     const count = pathname === '/api/alerts' ? Math.min(server.alerts, wanted) : 0;
+    if (pathname === '/api/sessions' && server.sessions) return Response.json(server.sessions, { headers });
     const items = Array.from({ length: count }, (_, index) => alert(index));
     return Response.json({ items, next: count < server.alerts ? 'more' : null }, { headers: { 'Last-Event-ID': '9' } });
   });
@@ -47,7 +56,13 @@ afterEach(async () => {
 
 function alert(index: number) {
   const triggered_at = new Date(1_760_000_000_000 - index * 1000).toISOString();
-  return { id: `alert${index}`, session_id: null, alert_type: 'people_count', triggered_at, is_resolved: false };
+  return {
+    id: `alert${index}`,
+    session_id: server.sessions && 'old',
+    alert_type: 'people_count',
+    triggered_at,
+    is_resolved: false,
+  };
 }
 
 function totalsWith(open_alerts: number): Totals {
@@ -104,7 +119,7 @@ test('with the database away a fresh page shows no 0 and nothing green', async (
   expect(text('.tile-value')).toEqual(Array(6).fill('–'));
   expect(text('.nav .count')).toEqual(['–']);
   expect(document.querySelector('.tile.good')).toBeNull();
-  expect(document.body.textContent).not.toContain('Nothing needs your attention.');
+  expect(document.body.textContent).not.toContain('All clear.');
   expect(text('.area-alerts .empty')).toEqual(['Unknown until the server answers.']);
 });
 
@@ -126,4 +141,16 @@ test('an empty list is not all clear while the server counts open alerts', async
   server.alerts = 0;
   await show('AlertsPage', '/alerts');
   expect(document.body.textContent).not.toContain('All clear.');
+});
+
+test.each([
+  [null, 'Deleted session'],
+  ['more', '–'],
+])('a session that is not listed was deleted only if the list is whole (next: %j)', async (next, name) => {
+  server.totals = totalsWith(1);
+  server.alerts = 1;
+  const items = [{ id: 'new', session_name: 'Main door', created_at: '2026-11-24T12:00:00Z' }];
+  server.sessions = { items, next };
+  await show('AlertsPage', '/alerts');
+  expect(text('.alert-main a')).toEqual([name]);
 });

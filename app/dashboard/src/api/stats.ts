@@ -2,8 +2,8 @@
  * Stats: the server's totals, read again when something has changed.
  *
  * Invariant: one request at a time, at most one a second however much changes, and none while nothing changes but at
- * local midnight. `fresh` says that the totals are those of now: the last read succeeded, and the stream that would
- * report a change is live.
+ * local midnight. `fresh` says that the totals are those of now: the stream that would report a change is live, and they
+ * were read since it is.
  */
 import { delayBefore } from '../feed/backoff';
 import type { Feed } from '../feed/feed';
@@ -36,6 +36,7 @@ export class Stats {
   #state: StatsState = { totals: null, at: 0, live: false, fresh: false };
   #failures = 0;
   #startedAt = -Infinity;
+  #liveSince = 0;
   #dueAt = Infinity;
   #again = false;
   #reading: AbortController | null = null;
@@ -70,7 +71,7 @@ export class Stats {
       change: () => this.#want(),
       reset: () => {
         reader.ready(null);
-        this.#want();
+        this.#hearAgain();
       },
       // What changed before a connection covered all topics was not heard.
       notice: (message) => {
@@ -80,8 +81,8 @@ export class Stats {
     this.#reader = reader;
     reader.ready(null);
     this.#feed.declare(reader);
+    this.#want(EVERY_MS); // sooner, once the stream is live
     this.#look();
-    this.#want();
     this.#awaitMidnight();
   }
 
@@ -108,8 +109,16 @@ export class Stats {
     this.#cancelReopening?.();
     this.#cancelReopening = null;
     const live = status === 'live' && error === null;
-    if (live && !this.#state.live) this.#want();
-    if (live !== this.#state.live) this.#enter({ live });
+    if (live === this.#state.live) return;
+    if (live) this.#hearAgain();
+    this.#enter({ live });
+  }
+
+  /** What changed until now was not heard, so no earlier totals count. */
+  #hearAgain(): void {
+    this.#liveSince = this.#feed.environment.now();
+    this.#enter({});
+    this.#want();
   }
 
   #awaitMidnight(): void {
@@ -161,7 +170,8 @@ export class Stats {
 
   #enter(change: Partial<StatsState>): void {
     const state = { ...this.#state, ...change };
-    this.#state = { ...state, fresh: state.live && state.totals !== null && this.#failures === 0 };
+    const current = state.totals !== null && state.at >= this.#liveSince && this.#failures === 0;
+    this.#state = { ...state, fresh: state.live && current };
     for (const listener of [...this.#listeners]) listener();
   }
 }

@@ -2,6 +2,7 @@
 import type { Totals } from '../api/stats';
 import { useAsOf, useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
+import { Calm } from './Panel';
 
 export function Total({ of, className = '' }: { of: (totals: Totals) => number; className?: string }) {
   const { number } = useWords();
@@ -24,5 +25,16 @@ export function Shown({ rows, cut, of }: { rows: number; cut: boolean; of: (tota
         ? t('the newest {n} of {total}', { n: number(rows), total: number(of(totals)) })
         : t('at least {n}', { n: number(rows) })}
     </span>
+  );
+}
+
+/** Where no open alert is listed. */
+export function AllClear({ error }: { error: Error | null }) {
+  const { t } = useWords();
+  const { totals, fresh } = useStats();
+  return (
+    <Calm known={fresh && totals?.now.open_alerts === 0} waiting={!error && (fresh || !totals)}>
+      {t('No open alerts. All clear.')}
+    </Calm>
   );
 }

@@ -1,7 +1,8 @@
 /** Lists with any filter: shorthand for a replica of `listOf`. */
 import { listOf, type ListOptions } from '../feed/list';
 import type { Topic } from '../feed/protocol';
-import type { RowOf, Session } from '../feed/rows';
+import type { RowOf } from '../feed/rows';
+import { useWords } from '../i18n/language';
 import { useRefill } from './useRefill';
 import { useReplica } from './useReplica';
 
@@ -22,8 +23,12 @@ export function useActiveSessions() {
   });
 }
 
-/** Names of the newest sessions, by id. */
-export function useSessionNames(): (id: string | null) => string | undefined {
-  const { rows } = useList('sessions', 'all', { limit: 500 });
-  return (id) => (rows as readonly Session[]).find((row) => row.id === id)?.session_name;
+/** Names of sessions, by id. Older ones than the newest 500 have none here, which does not mean that they were deleted. */
+export function useSessionNames(): (id: string | null) => string {
+  const { t } = useWords();
+  const { rows, cut, ready } = useList('sessions', 'all', { limit: 500 });
+  return (id) =>
+    id === null
+      ? t('All sessions')
+      : (rows.find((row) => row.id === id)?.session_name ?? (ready && !cut ? t('Deleted session') : '–'));
 }

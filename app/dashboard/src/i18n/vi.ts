@@ -63,7 +63,6 @@ export const vi = {
   'In the last hour {in} entered and {out} exited.': 'Trong giờ qua có {in} người vào và {out} người ra.',
   'Newest movements': 'Lượt qua mới nhất',
   'Nobody has passed yet.': 'Chưa có ai đi qua.',
-  'Nothing needs your attention.': 'Không có gì cần xử lý.',
   'quiet': 'im lặng',
   'No camera is counting yet': 'Chưa có camera nào đếm',
   'A session appears here as soon as a program writes one, by REST or plain SQL.':

@@ -7,13 +7,12 @@ import { toast } from '../browser/toasts';
 import type { Alert } from '../feed/rows';
 import { useSessionNames } from '../hooks/useList';
 import { useAlertsSSE } from '../hooks/useRows';
-import { useStats } from '../hooks/useStats';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
-import { Calm, Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
+import { Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Thresholds } from '../components/Thresholds';
-import { Shown } from '../components/Total';
+import { AllClear, Shown } from '../components/Total';
 import { setQuery, useAddress } from '../router';
 
 type Show = 'open' | 'resolved' | 'all';
@@ -24,8 +23,7 @@ export function AlertsPage() {
   const { searchParams } = useAddress();
   const asked = searchParams.get('show');
   const show: Show = asked === 'resolved' || asked === 'all' ? asked : 'open';
-  const nameOf = useSessionNames();
-  const name = (id: string | null) => nameOf(id) ?? t(id === null ? 'All sessions' : 'Deleted session');
+  const name = useSessionNames();
   return (
     <div className="alerts-page">
       <Panel
@@ -56,7 +54,6 @@ export function AlertsPage() {
 function List({ show, name }: { show: Show; name: (id: string | null) => string }) {
   const { t, number } = useWords();
   const { alerts, cut, loading, error, reload } = useAlertsSSE(null, RESOLVED[show]);
-  const { totals, fresh } = useStats();
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const [shown, setShown] = useState(100);
   const { busy, run } = useSend();
@@ -64,13 +61,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
   const chosen = open.filter((alert) => picked.has(alert.id));
   if (loading) return error ? <Failed error={error} retry={reload} /> : <Loading lines={8} />;
   if (alerts.length === 0)
-    return show === 'open' ? (
-      <Calm known={fresh && totals?.now.open_alerts === 0} waiting={!error && (fresh || !totals)}>
-        {t('No open alerts. All clear.')}
-      </Calm>
-    ) : (
-      <Empty icon="alerts">{t('No alerts here.')}</Empty>
-    );
+    return show === 'open' ? <AllClear error={error} /> : <Empty icon="alerts">{t('No alerts here.')}</Empty>;
   return (
     <>
       {open.length > 0 && (

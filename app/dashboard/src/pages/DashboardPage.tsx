@@ -1,5 +1,6 @@
 /** Dashboard: how many people are inside, who is passing, and which alerts are open. */
-import { useMemo } from 'react';
+import { useMemo, type ComponentProps } from 'react';
+import type { Totals } from '../api/stats';
 import { FLOW_ROWS, flowPlot, lastHour, type Flow } from '../plots/flow';
 import { latestPlot } from '../plots/latest';
 import { useList, useActiveSessions, useSessionNames } from '../hooks/useList';
@@ -8,14 +9,15 @@ import { useReplica } from '../hooks/useReplica';
 import { useAlertsSSE } from '../hooks/useRows';
 import { useAsOf, useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
+import type { Key } from '../i18n/vi';
 import { AlertRow } from '../components/AlertRow';
 import { FirstSteps } from '../components/FirstSteps';
 import { FlowBars } from '../components/FlowBars';
 import { Movements } from '../components/Movements';
-import { Calm, Empty, Failed, Loading, Panel } from '../components/Panel';
+import { Empty, Failed, Loading, Panel } from '../components/Panel';
 import { SessionCards } from '../components/SessionCards';
 import { Tile } from '../components/Tile';
-import { Shown, Total } from '../components/Total';
+import { AllClear, Shown, Total } from '../components/Total';
 import { follow } from '../router';
 
 /** Full minutes that a rate is the mean of. */
@@ -24,14 +26,13 @@ const ALERTS = 12;
 
 export function DashboardPage() {
   const { t } = useWords();
-  const { totals, fresh, live } = useStats();
+  const { live } = useStats();
   const active = useActiveSessions();
   const movements = useList('movements', 'newest', { limit: 40 });
   const flow = useReplica('flow', flowPlot);
   const latest = useReplica('latest', latestPlot);
   const { alerts, cut, error: alertsError } = useAlertsSSE(null, false);
-  const nameOf = useSessionNames();
-  const name = (id: string | null) => nameOf(id) ?? t(id === null ? 'All sessions' : 'Deleted session');
+  const name = useSessionNames();
   const nothing = active.ready && movements.ready && active.rows.length === 0 && movements.rows.length === 0;
   const error = active.error ?? movements.error;
   if (nothing) return <FirstSteps />;
@@ -87,9 +88,7 @@ export function DashboardPage() {
         }
       >
         {alerts.length === 0 ? (
-          <Calm known={fresh && totals?.now.open_alerts === 0} waiting={!alertsError && (fresh || !totals)}>
-            {t('Nothing needs your attention.')}
-          </Calm>
+          <AllClear error={alertsError} />
         ) : (
           <ul className="alert-list">
             {alerts.slice(0, ALERTS).map((alert) => (
@@ -116,42 +115,28 @@ function Figures({ flow }: { flow: Flow | null }) {
         })
       : undefined;
   const net = totals && totals.today.entered - totals.today.exited;
+  const tile = (
+    label: Key,
+    of: (totals: Totals) => number,
+    detail?: string,
+    look?: Partial<ComponentProps<typeof Tile>>,
+  ) => <Tile label={t(label)} value={<Total of={of} />} detail={asOf ?? detail} {...look} />;
   return (
     <div className="tiles area-figures">
-      <Tile
-        className="hero"
-        label={t('Inside now')}
-        value={<Total of={(all) => all.now.inside} />}
-        detail={asOf ?? (net === null ? undefined : t('{n} net', { n: `${net > 0 ? '+' : ''}${number(net)}` }))}
-      />
-      <Tile
-        label={t('Entered today')}
-        icon="in"
-        tone="in"
-        value={<Total of={(all) => all.today.entered} />}
-        detail={asOf ?? rate('in')}
-      />
-      <Tile
-        label={t('Exited today')}
-        icon="out"
-        tone="out"
-        value={<Total of={(all) => all.today.exited} />}
-        detail={asOf ?? rate('out')}
-      />
-      <Tile label={t('Peak today')} icon="peak" value={<Total of={(all) => all.today.peak} />} detail={asOf} />
-      <Tile
-        label={t('Active sessions')}
-        icon="sessions"
-        value={<Total of={(all) => all.now.active_sessions} />}
-        detail={asOf}
-      />
-      <Tile
-        label={t('Open alerts')}
-        icon="alerts"
-        tone={!fresh ? '' : totals && totals.now.open_alerts > 0 ? 'bad' : 'good'}
-        value={<Total of={(all) => all.now.open_alerts} />}
-        detail={asOf}
-      />
+      {tile(
+        'Inside now',
+        (all) => all.now.inside,
+        net === null ? undefined : t('{n} net', { n: `${net > 0 ? '+' : ''}${number(net)}` }),
+        { className: 'hero' },
+      )}
+      {tile('Entered today', (all) => all.today.entered, rate('in'), { icon: 'in', tone: 'in' })}
+      {tile('Exited today', (all) => all.today.exited, rate('out'), { icon: 'out', tone: 'out' })}
+      {tile('Peak today', (all) => all.today.peak, undefined, { icon: 'peak' })}
+      {tile('Active sessions', (all) => all.now.active_sessions, undefined, { icon: 'sessions' })}
+      {tile('Open alerts', (all) => all.now.open_alerts, undefined, {
+        icon: 'alerts',
+        tone: !fresh ? '' : totals && totals.now.open_alerts > 0 ? 'bad' : 'good',
+      })}
     </div>
   );
 }

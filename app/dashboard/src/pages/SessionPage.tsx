@@ -126,7 +126,7 @@ function Detail({ session }: { session: Session }) {
         <Panel title={t('Alerts')} className="scroll">
           {alerts.length === 0 ? (
             <Calm known={live && !list.loading} waiting={!list.error}>
-              {t('Nothing needs your attention.')}
+              {t('No alerts here.')}
             </Calm>
           ) : (
             <ul className="alert-list">

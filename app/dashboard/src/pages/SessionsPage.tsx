@@ -30,7 +30,6 @@ const COLUMNS: readonly { order: string; key: Key }[] = [
 interface Page {
   items: Session[];
   next: string | null;
-  total?: number;
 }
 
 export function SessionsPage() {
