@@ -12,6 +12,7 @@ import logging
 import socket
 from collections import Counter
 
+from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,13 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *arguments: object, **named: object) -> None:
         super().__init__(*arguments, **named)
         self._connections: Counter[str] = Counter()
+
+    def run(self) -> None:
+        """Serve until told to leave."""
+        # One connection is accepted at each turn of the loop, so that a flood of them takes turns with the streams.
+        # gevent would take a hundred at a time, and gunicorn says so only for several workers.
+        StreamServer.max_accept = 1
+        super().run()
 
     def handle(self, listener: socket.socket, client: socket.socket, addr: tuple[str, int] | str) -> None:
         """Serve a connection, unless its address has its share already."""
