@@ -36,21 +36,38 @@ with doors as materialized (
                          and timestamp >= now() - :silence * interval '1 second'
                        order by timestamp desc, id desc limit 1) m on true
     where s.status = 'active'
+), ends as materialized (
+    select local_start('day', now(), :zone) as since,
+           date_trunc('minute', now() + :margin * interval '1 second') + interval '1 minute' as until
+), deltas as materialized (
+    select m.session_id, m.minute, m.entered - m.exited as net
+    from movement_deltas((select folded from movement_counts_cursor), 9223372036854775807) m
+    join doors d on d.id = m.session_id and d.taken_at is null
+    join ends e on m.minute >= e.since and m.minute < e.until
+), broken as materialized (
+    select session_id, quarter_of(minute) as start from deltas
+    union
+    select d.id, quarter_of(edge) from doors d, ends e, lateral (values (e.since), (e.until)) as edges (edge)
+    where d.taken_at is null
 ), minutes as (
-    select session_id, minute, sum(entered - exited) as net from (
-        select c.session_id, c.minute, c.entered, c.exited from doors d
-        join movement_counts c on c.session_id = d.id and c.minute >= local_start('day', now(), :zone)
-            and c.minute <= now() + :margin * interval '1 second'
-        where d.taken_at is null
+    select session_id, minute, sum(net) as net from (
+        select c.session_id, c.minute, c.entered - c.exited as net
+        from ends e, broken b join movement_counts c on c.session_id = b.session_id
+            and c.minute >= b.start and c.minute < b.start + interval '15 minutes'
+        where c.minute >= e.since and c.minute < e.until
         union all
-        select m.* from movement_deltas((select folded from movement_counts_cursor), 9223372036854775807) m
-        join doors d on d.id = m.session_id and d.taken_at is null
-        where m.minute >= local_start('day', now(), :zone) and m.minute <= now() + :margin * interval '1 second'
-    ) as parts group by 1, 2
+        select * from deltas) as parts
+    group by 1, 2
+), pieces as (
+    select session_id, minute as start, net, net as lowest from minutes
+    union all
+    select q.session_id, q.start, q.entered - q.exited, q.lowest
+    from ends e, doors d join movement_quarters q on q.session_id = d.id
+    where d.taken_at is null and q.start >= e.since and q.start < e.until
+      and not exists (select from broken b where b.session_id = q.session_id and b.start = q.start)
 ), counted as (
-    select session_id, (array_agg(net order by minute desc))[1] - least(0, min(net)) as people
-    from (select session_id, minute, sum(net) over (partition by session_id order by minute) as net
-          from minutes) as nets
+    select session_id, sum(net) - least(0, min(before + lowest)) as people
+    from (select *, sum(net) over (partition by session_id order by start) - net as before from pieces) as running
     group by 1
 ), present as (
     select coalesce(sum(coalesce(d.people, c.people, 0)), 0)::bigint as inside,
@@ -60,10 +77,9 @@ with doors as materialized (
     from doors d left join counted c on c.session_id = d.id
 ), today as (
     select coalesce(sum(entered), 0) as entered, coalesce(sum(exited), 0) as exited, coalesce(max(peak), 0) as peak
-    from movement_spans(local_start('day', now(), :zone),
-                        least(local_midnight(date_trunc('day', now() at time zone :zone) + interval '1 day', :zone),
-                              date_trunc('minute', now() + :margin * interval '1 second') + interval '1 minute'),
-                        null, :zone, false)
+    from ends e, movement_spans(
+        e.since, least(local_midnight(date_trunc('day', now() at time zone :zone) + interval '1 day', :zone), e.until),
+        null, :zone, false)
 )
 select json_build_object(
     'today', json_build_object('entered', entered, 'exited', exited, 'peak', greatest(peak, inside)),

@@ -89,6 +89,29 @@ def test_a_producer_that_sends_only_movements_is_counted(client, door, keep, is_
     assert now(client)["inside"] == 2 + 7
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/St_Johns"])
+def test_what_is_inside_is_the_sum_of_its_doors_folded_or_not(client, door, keep, sql, zone):
+    chance = random.Random(zone)
+    doors = [door() for _ in range(4)]
+    for part in range(3):
+        for session_id in doors:
+            sql.execute(
+                "insert into people_movements (session_id, person_id, movement_direction, movement_time)"
+                " select %s, 1, direction::movement_direction, now() - minutes * interval '1 minute'"
+                " from unnest(%s, %s) as moves (direction, minutes)",
+                (
+                    session_id,
+                    [chance.choice(["in", "in", "out", "out", "in"]) for _ in range(150)],
+                    [chance.randrange(26 * 60) for _ in range(150)],
+                ),
+            )
+        each = [client.get(f"/api/sessions/{one}/statistics?tz={zone}").json["inside"] for one in doors]
+        assert client.get(f"/api/stats?tz={zone}").json["now"]["inside"] == sum(each)
+        assert sum(each) > 0
+        if part != 1:
+            keep()
+
+
 def test_what_is_ahead_of_now_steers_no_figure_and_no_alert(client, door, keep):
     client.post("/api/thresholds", json={"threshold_name": "crowd", "threshold_value": 50})
     session_id = door()
