@@ -66,7 +66,10 @@ function alert(index: number) {
 }
 
 function totalsWith(open_alerts: number): Totals {
-  return { today: { entered: 5, exited: 2, peak: 4 }, now: { inside: 3, active_sessions: 1, open_alerts } };
+  return {
+    today: { entered: 5, exited: 2, peak: 4 },
+    now: { inside: 3, active_sessions: 1, silent_sessions: 0, inside_silent: 0, open_alerts },
+  };
 }
 
 async function show(name: 'AlertsPage' | 'DashboardPage', path: string) {
@@ -121,6 +124,13 @@ test('with the database away a fresh page shows no 0 and nothing green', async (
   expect(document.querySelector('.tile.good')).toBeNull();
   expect(document.body.textContent).not.toContain('All clear.');
   expect(text('.area-alerts .empty')).toEqual(['Unknown until the server answers.']);
+});
+
+test('silent doors are said to be silent, with those that they count', async () => {
+  const totals = totalsWith(0);
+  server.totals = { ...totals, now: { ...totals.now, silent_sessions: 2, inside_silent: 14 } };
+  await show('DashboardPage', '/');
+  expect(text('.tile-detail')).toContain('2 silent, with 14 inside');
 });
 
 test('all is clear once the server has said so, and no longer when it falls silent', async () => {

@@ -26,7 +26,10 @@ function open() {
 }
 
 function totalsWith(open_alerts: number): Totals {
-  return { today: { entered: 5, exited: 2, peak: 4 }, now: { inside: 3, active_sessions: 1, open_alerts } };
+  return {
+    today: { entered: 5, exited: 2, peak: 4 },
+    now: { inside: 3, active_sessions: 1, silent_sessions: 0, inside_silent: 0, open_alerts },
+  };
 }
 
 test('the totals are those of the server, in the zone of the browser', async () => {

@@ -12,7 +12,13 @@ import type { Reader } from '../feed/reader';
 
 export interface Totals {
   today: { entered: number; exited: number; peak: number };
-  now: { inside: number; active_sessions: number; open_alerts: number };
+  now: {
+    inside: number;
+    active_sessions: number;
+    silent_sessions: number;
+    inside_silent: number;
+    open_alerts: number;
+  };
 }
 
 export interface StatsState {

@@ -64,6 +64,7 @@ export const vi = {
   'Newest movements': 'Lượt qua mới nhất',
   'Nobody has passed yet.': 'Chưa có ai đi qua.',
   'quiet': 'im lặng',
+  '{n} silent, with {inside} inside': '{n} im lặng, với {inside} người',
   'No camera is counting yet': 'Chưa có camera nào đếm',
   'A session appears here as soon as a program writes one, by REST or plain SQL.':
     'Khi một chương trình ghi phiên đếm, qua REST hay SQL thuần, phiên đó tự hiện ra ở đây.',

@@ -115,6 +115,12 @@ function Figures({ flow }: { flow: Flow | null }) {
         })
       : undefined;
   const net = totals && totals.today.entered - totals.today.exited;
+  const silent = totals?.now.silent_sessions
+    ? t('{n} silent, with {inside} inside', {
+        n: number(totals.now.silent_sessions),
+        inside: number(totals.now.inside_silent),
+      })
+    : undefined;
   const tile = (
     label: Key,
     of: (totals: Totals) => number,
@@ -132,7 +138,7 @@ function Figures({ flow }: { flow: Flow | null }) {
       {tile('Entered today', (all) => all.today.entered, rate('in'), { icon: 'in', tone: 'in' })}
       {tile('Exited today', (all) => all.today.exited, rate('out'), { icon: 'out', tone: 'out' })}
       {tile('Peak today', (all) => all.today.peak, undefined, { icon: 'peak' })}
-      {tile('Active sessions', (all) => all.now.active_sessions, undefined, { icon: 'sessions' })}
+      {tile('Active sessions', (all) => all.now.active_sessions, silent, { icon: 'sessions' })}
       {tile('Open alerts', (all) => all.now.open_alerts, undefined, {
         icon: 'alerts',
         tone: !fresh ? '' : totals && totals.now.open_alerts > 0 ? 'bad' : 'good',
