@@ -8,19 +8,24 @@ are in it once. An export that fails midway breaks the connection, so that it ca
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import logging
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from flask import Response
 from pydantic import Field, create_model
 from sqlalchemy import ColumnElement, DateTime, Engine, Select, Text, case, cast, func, literal, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.postgres.tables import db
 from app.rest.lists import filter_fields, filters
 from app.rest.paging import Order, Position
 from app.rest.resource import Resource
 from app.rest.schema import Strict
+
+log = logging.getLogger(__name__)
 
 _PAGE_ROWS = 1000
 
@@ -44,7 +49,21 @@ def export_response(resource: Resource, query: ExportQuery) -> Response:
         "Content-Disposition": f'attachment; filename="{resource.name}.{query.format}"',
         "Cache-Control": "no-store",
     }
-    return Response(body, headers=headers, content_type=f"{kind}; charset=utf-8")
+    return Response(_until_cut(resource, body), headers=headers, content_type=f"{kind}; charset=utf-8")
+
+
+def _until_cut(resource: Resource, body: Iterator[str]) -> Iterator[str]:
+    """The body, as far as the database gives it.
+
+    Raises:
+        OSError: it cannot go on. The response has begun, so it can only be cut; the server drops the connection without
+            a word if it is told that it is not connected.
+    """
+    try:
+        yield from body
+    except SQLAlchemyError as error:
+        log.warning("an export of %s is cut: %s", resource.name, str(error).partition("\n")[0])
+        raise OSError(errno.ENOTCONN, "the export cannot go on") from error
 
 
 def _ndjson(engine: Engine, resource: Resource, conditions: list[ColumnElement[bool]]) -> Iterator[str]:

@@ -231,7 +231,9 @@ class Faults:
     def attack_as_a_client(self) -> None:
         """One hostile client: the attacks take turns."""
         if not self._attacks:
-            self._attacks = self._random.sample(list(ATTACKS), len(ATTACKS))
+            # Mutated requests may write a row, also after the writers have come to rest.
+            harmless = sorted(ATTACKS.keys() - {"garbage"})
+            self._attacks = self._random.sample(harmless, len(harmless))
         with attacking(self._attacks.pop(), self._feed.port, self._database.url):
             self._nap(1, 4)
 

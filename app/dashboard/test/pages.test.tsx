@@ -128,6 +128,9 @@ test('with the database away a fresh page shows no 0 and nothing green', async (
 
 test('silent doors are said to be silent, with those that they count', async () => {
   const totals = totalsWith(0);
+  server.alerts = 0;
+  const items = [{ id: 'new', session_name: 'Door', status: 'active', created_at: '2026-11-24T12:00:00Z' }];
+  server.sessions = { items, next: null };
   server.totals = { ...totals, now: { ...totals.now, silent_sessions: 2, inside_silent: 14 } };
   await show('DashboardPage', '/');
   expect(text('.tile-detail')).toContain('2 silent, with 14 inside');
