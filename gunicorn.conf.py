@@ -15,6 +15,7 @@ _REQUESTS_PER_ADDRESS = 200
 
 wsgi_app = "wsgi:app"
 bind = _config.bind
+backlog = 8192  # as many as the system allows: after a restart, all clients come at once
 workers = _config.workers
 worker_class = "app.gunicorn_worker.Worker"
 # So that REST and health answer when all streams are taken, also where streams stay with gunicorn (TLS in it).
