@@ -182,7 +182,12 @@ class Cluster:
                 if not cursor.rowcount:
                     cursor.execute("create database feed owner feed")
                 # PostgreSQL lets every role connect and make temporary tables; `flask grant` gives who may.
-                cursor.execute("revoke connect, temporary on database feed from public")
+                cursor.execute(
+                    "select from unnest('{connect,temporary}'::text[]) as privilege"
+                    " where has_database_privilege('public', 'feed', privilege)"
+                )
+                if cursor.rowcount:  # not on a standby, which has it from its primary and can write nothing
+                    cursor.execute("revoke connect, temporary on database feed from public")
         finally:
             connection.close()
 
