@@ -182,16 +182,16 @@ class Listener:
             if not batch.is_continuous:
                 self._find_position(connection)  # pruned or restarted past our cursor
                 return number
-            if batch.changes:
-                self._publish(batch.changes, batch.cursor)
-                number += len(batch.changes)
+            self._publish(batch.changes, batch.cursor)
+            number += len(batch.changes)
             if not batch.is_full:
                 return number
 
     def _publish(self, changes: list[Change], cursor: int) -> None:
-        self._audience.publish(changes)
-        now = time.time()
-        self.delays_ms.extend((now - change.timestamp) * 1000 for change in changes)
+        if changes:
+            self._audience.publish(changes)
+            now = time.time()
+            self.delays_ms.extend((now - change.timestamp) * 1000 for change in changes)
         self.cursor = cursor
 
     @property

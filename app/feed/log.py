@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
+import psycopg2
 from gevent.lock import BoundedSemaphore
 from psycopg2.extensions import connection as Connection
 from sqlalchemy import create_engine
@@ -62,7 +63,13 @@ def bounds(connection: Connection) -> Bounds:
     """Read the bounds of the log; (0, 0) if nothing was ever recorded."""
     with connection.cursor() as cursor:
         cursor.execute("select floor, greatest(floor, (select max(id) from change_log)) from change_log_home")
-        return Bounds(*cursor.fetchall()[0])
+        return Bounds(*_at_home(cursor.fetchall())[0])
+
+
+def _at_home(rows: list[Any]) -> list[Any]:
+    if not rows:  # as amid a restore in place, which creates the table before it fills it
+        raise psycopg2.OperationalError("change_log_home is empty, so where the log begins is unknown")
+    return rows
 
 
 class Batch(NamedTuple):
@@ -97,7 +104,7 @@ def read_after(connection: Connection, after: int, wanted: Filter, upto: int | N
                 "table_wide": list(TABLE_WIDE),
             },
         )
-        found: list[_Row] = cursor.fetchall()
+        found: list[_Row] = _at_home(cursor.fetchall())
     changes: list[Change] = []
     end, is_full = after if upto is None else max(after, upto), len(found) == BATCH
     for _, change_id, table, recorded_at, payload in found:

@@ -197,6 +197,25 @@ def test_it_hears_beside_more_streams_than_select_can_watch(listener, heard, sql
         assert one.counts["failures"] == 0
 
 
+def test_rows_of_tables_that_nobody_watches_are_passed_over(listener, heard, sql):
+    one = listener()
+    sql("insert into change_log select n, 'pg_class', 'INSERT', null, null, '{}', now() from generate_series(1, 450) n")
+    record(sql, 451)
+    notify(sql, "")
+    until(lambda: one.cursor == 451, one)
+    assert heard.starts == [(0, [451])]
+
+
+def test_a_log_without_its_home_is_waited_for(listener, heard, sql):
+    one = listener(check_seconds=0.1)
+    [(identity,)] = sql("delete from change_log_home returning database_identity")
+    until(lambda: one.counts["failures"] > 0, one)
+    sql("insert into change_log_home (database_identity) values (%s)", identity)
+    sql("insert into sessions (session_name) values ('door')")
+    until(lambda: one.cursor == 1, one)
+    assert heard.starts == [(0, [1])]
+
+
 def test_a_log_that_ends_before_the_cursor_is_another_log(listener, heard, sql):
     record(sql, 7, 8)
     one = listener(check_seconds=0.1)
