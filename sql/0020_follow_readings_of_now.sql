@@ -18,6 +18,9 @@ drop function evaluate_alerts(integer);
 
 -- Evaluates the readings of the next changes of the log, at most so many changes; returns how many changes that were, 0
 -- if there are none, and null if another session is at it.
+--
+-- A row that cannot be read stops neither alerts nor, below, counts: the alerts pass over it, alone, and the movements are
+-- counted anew from their table. Both say so in PostgreSQL's log, which names the row.
 create function evaluate_alerts(most integer default 2000, clock_margin interval default '2 minutes') returns bigint
 language plpgsql as $$
 declare
@@ -95,7 +98,8 @@ end
 $$;
 revoke execute on function evaluate_alerts from public;
 
--- A backfill is no report: it neither keeps a session alive nor brings it back.
+-- A backfill is no report: it neither keeps a session alive nor brings it back. And one session folds at a time by the row
+-- of the cursor, which only the owner may lock; any role may hold an advisory lock, and did stop this.
 create or replace function fold_movements(most integer default 20000) returns bigint
 language plpgsql as $$
 declare

@@ -16,7 +16,7 @@ from flask import current_app
 
 from app.config import Config
 from app.postgres import embedded
-from app.postgres.migrate import MigrationError, migrate, missing
+from app.postgres.migrate import MigrationError, migrate, missing_files
 
 
 def current_config() -> Config:
@@ -32,7 +32,7 @@ def database(*, migrated: bool = True) -> Iterator[str]:
         with embedded.running(current_config()) as url:
             if migrated and current_config().database_url is None:
                 migrate(url)
-            elif migrated and (lacking := missing(url)):
+            elif migrated and (lacking := missing_files(url)):
                 raise click.ClickException(
                     f"The database lacks {len(lacking)} of the files in sql/, from {lacking[0]} on:"
                     " run ./run flask migrate."

@@ -62,7 +62,7 @@ def _apply(connection: Connection, files: dict[str, str]) -> list[str]:
     return [name for name in missing if _apply_file(connection, name, files[name])]
 
 
-def missing(url: str, folder: Path = FOLDER) -> list[str]:
+def missing_files(url: str, folder: Path = FOLDER) -> list[str]:
     """The files that the database does not have yet; writes nothing.
 
     Raises:
