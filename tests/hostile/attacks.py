@@ -130,17 +130,17 @@ def garbage(port: int, _url: str) -> None:
 def forged_notifications(_port: int, url: str) -> None:
     """A session of the database that notifies the very next ids, and garbage, a thousand times a second."""
     while True:
-        # The database may be away, because that is another one's attack.
-        with (
-            contextlib.suppress(psycopg2.OperationalError, psycopg2.InterfaceError),
-            closing(psycopg2.connect(url, application_name="stranger")) as connection,
-        ):
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                while True:
-                    cursor.execute(_FORGED)
-                    time.sleep(0.01)
-        time.sleep(0.1)
+        try:
+            with closing(psycopg2.connect(url, application_name="stranger")) as connection:
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    while True:
+                        cursor.execute(_FORGED)
+                        time.sleep(0.01)
+        except psycopg2.ProgrammingError:
+            raise  # our own mistake
+        except psycopg2.Error:  # the database is away: another one's attack; psycopg2 has several classes for that
+            time.sleep(0.1)
 
 
 def _hold(port: int, number: int, make: Callable[[], socket.socket | None]) -> None:
