@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
+from zoneinfo import available_timezones
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -39,6 +40,7 @@ class Config:
     listener_check_seconds: float = 5.0
     session_silence_seconds: float = 3600.0
     clock_margin_seconds: float = 120.0
+    time_zone: str = "UTC"
     retention_hours: float = 72.0
     retention_bytes: int = 4 * 1024**3
 
@@ -95,6 +97,7 @@ class _Reader:
             listener_check_seconds=self._seconds("LISTENER_CHECK_SECONDS", default.listener_check_seconds),
             session_silence_seconds=self._seconds("SESSION_SILENCE_SECONDS", default.session_silence_seconds),
             clock_margin_seconds=self._seconds("CLOCK_MARGIN_SECONDS", default.clock_margin_seconds),
+            time_zone=self._time_zone(default.time_zone),
             retention_hours=retention_hours,
             retention_bytes=retention_bytes,
         )
@@ -119,6 +122,12 @@ class _Reader:
             return float(text)
         self._wrong(name, "a number of seconds above 0, such as 15 or 0.5")
         return default
+
+    def _time_zone(self, default: str) -> str:
+        zone = self._environ.get("TIME_ZONE", default)
+        if zone != default and zone not in available_timezones() - {"localtime", "Factory"}:
+            self._wrong("TIME_ZONE", "the name of a time zone, such as Europe/Berlin")
+        return zone
 
     def _folder(self, name: str, default: Path) -> Path:
         folder = Path(self._environ.get(name, default)).expanduser()

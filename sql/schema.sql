@@ -28,47 +28,73 @@ CREATE TABLE public.alert_thresholds (
     is_active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    alert_type text DEFAULT 'people_count'::text NOT NULL,
+    alert_type text DEFAULT 'by name'::text NOT NULL,
     resolve_margin integer,
-    CONSTRAINT alert_thresholds_alert_type_check CHECK ((alert_type = ANY (ARRAY['people_count'::text, 'entered_per_minute'::text, 'exited_per_minute'::text, 'processing_latency_ms'::text, 'no_signal_seconds'::text]))),
+    direction text DEFAULT 'above'::text NOT NULL,
+    lasting_seconds integer DEFAULT 0 NOT NULL,
+    is_total boolean DEFAULT false NOT NULL,
+    type_from_name boolean DEFAULT false NOT NULL,
+    CONSTRAINT alert_thresholds_alert_type_check CHECK ((alert_type = ANY (ARRAY['people_count'::text, 'entered_per_minute'::text, 'exited_per_minute'::text, 'processing_latency_ms'::text, 'fps'::text, 'cpu_usage_percentage'::text, 'memory_usage_mb'::text, 'no_signal_seconds'::text, 'unmeasured'::text]))),
+    CONSTRAINT alert_thresholds_direction_check CHECK ((direction = ANY (ARRAY['above'::text, 'below'::text]))),
+    CONSTRAINT alert_thresholds_lasting_seconds_check CHECK (((lasting_seconds >= 0) AND (lasting_seconds <= 86400))),
     CONSTRAINT alert_thresholds_resolve_margin_check CHECK ((resolve_margin >= 0)),
     CONSTRAINT alert_thresholds_threshold_value_check CHECK ((threshold_value >= 0))
 );
 
 COMMENT ON COLUMN public.alert_thresholds.resolve_margin IS 'Null: a tenth of the threshold.';
 
-CREATE FUNCTION public.apply_value(threshold public.alert_thresholds, session uuid, value double precision) RETURNS void
+COMMENT ON COLUMN public.alert_thresholds.direction IS 'Reached: above is value >= threshold_value, below is value < threshold_value.';
+
+COMMENT ON COLUMN public.alert_thresholds.lasting_seconds IS 'For how long it has to be reached, by the database''s clock.';
+
+COMMENT ON COLUMN public.alert_thresholds.is_total IS 'Watches the sum over all active sessions instead of each.';
+
+COMMENT ON COLUMN public.alert_thresholds.type_from_name IS 'Nobody gave a type: it was read off a well-known name.';
+
+CREATE FUNCTION public.apply_value(threshold public.alert_thresholds, session uuid, value double precision, since timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+#variable_conflict use_variable
 declare
     -- Not everything that a camera measures fits into the column.
     shown integer := greatest(least(value, 2147483647), -2147483648)::integer;
     margin integer := coalesce(threshold.resolve_margin, threshold.threshold_value / 10);
-    raised uuid := gen_random_uuid();
-    ended uuid;
+    state public.alert_states;
 begin
-    if not threshold.is_active or value < threshold.threshold_value - margin then
-        delete from public.alert_states where threshold_id = threshold.id and session_id = session
-        returning alert_id into ended;
-        update public.alert_logs set is_resolved = true, current_value = shown where id = ended and not is_resolved;
-        return;
-    end if;
-    if value >= threshold.threshold_value then
-        insert into public.alert_states values (threshold.id, session, raised)
-        on conflict (threshold_id, session_id) do nothing;
-        if found then
-            insert into public.alert_logs
-                (id, session_id, threshold_id, alert_type, alert_message, current_value, threshold_value)
-            values (raised, session, threshold.id, threshold.alert_type,
-                    coalesce(threshold.alert_message, threshold.threshold_name), shown, threshold.threshold_value);
+    select s.* into state from public.alert_states s
+    where s.threshold_id = threshold.id and coalesce(s.session_id, s.threshold_id) = coalesce(session, threshold.id);
+    if state.since is null then
+        if not threshold.is_active or not public.is_reached(threshold, value) then
             return;
         end if;
+        insert into public.alert_states (threshold_id, session_id, since, value)
+        values (threshold.id, session, since, shown) on conflict do nothing;
+        if found and threshold.lasting_seconds = 0 then
+            perform public.raise_alert(threshold, session, shown);
+        end if;
+        return;
     end if;
-    update public.alert_logs a set current_value = shown
-    from public.alert_states s
-    where s.threshold_id = threshold.id and s.session_id = session and a.id = s.alert_id
-      and not a.is_resolved and a.current_value is distinct from shown;
+    if state.alert_id is null and threshold.is_active
+            and state.since + threshold.lasting_seconds * interval '1 second' <= since then
+        perform public.raise_alert(threshold, session, state.value);
+        select s.* into state from public.alert_states s
+        where s.threshold_id = threshold.id and coalesce(s.session_id, s.threshold_id) = coalesce(session, threshold.id);
+    end if;
+    if not threshold.is_active
+            or not public.is_reached(threshold, value, case when state.alert_id is null then 0 else margin end) then
+        delete from public.alert_states s
+        where s.threshold_id = threshold.id and coalesce(s.session_id, s.threshold_id) = coalesce(session, threshold.id);
+        update public.alert_logs a set is_resolved = true, current_value = shown
+        where a.id = state.alert_id and not a.is_resolved;
+    elsif state.alert_id is null then
+        update public.alert_states s set value = shown
+        where s.threshold_id = threshold.id and coalesce(s.session_id, s.threshold_id) = coalesce(session, threshold.id)
+          and s.value is distinct from shown;
+    else
+        update public.alert_logs a set current_value = shown
+        where a.id = state.alert_id and not a.is_resolved and a.current_value is distinct from shown;
+    end if;
 end
 $$;
 
@@ -85,6 +111,54 @@ CREATE FUNCTION public.database_identity() RETURNS text
 $$;
 
 COMMENT ON FUNCTION public.database_identity() IS 'Which database and log this is: cluster, timeline (a new one for each promotion and recovery), database, table.';
+
+CREATE FUNCTION public.doors_of_now(zone text, clock_margin interval, silence interval) RETURNS TABLE(session_id uuid, taken_at timestamp with time zone, people bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    with doors as materialized (
+        select s.id, m.timestamp as taken_at, m.current_people_count as people
+        from sessions s
+        left join lateral (select timestamp, current_people_count from realtime_metrics
+                           where session_id = s.id and timestamp <= now() + clock_margin
+                             and timestamp >= now() - silence
+                           order by timestamp desc, id desc limit 1) m on true
+        where s.status = 'active'
+    ), ends as materialized (
+        select local_start('day', now(), zone) as since,
+               date_trunc('minute', now() + clock_margin) + interval '1 minute' as until
+    ), deltas as materialized (
+        select m.session_id, m.minute, m.entered - m.exited as net
+        from movement_deltas((select folded from movement_counts_cursor), 9223372036854775807) m
+        join doors d on d.id = m.session_id and d.taken_at is null
+        join ends e on m.minute >= e.since and m.minute < e.until
+    ), broken as materialized (
+        select session_id, quarter_of(minute) as start from deltas
+        union
+        select d.id, quarter_of(edge) from doors d, ends e, lateral (values (e.since), (e.until)) as edges (edge)
+        where d.taken_at is null
+    ), minutes as (
+        select session_id, minute, sum(net) as net from (
+            select c.session_id, c.minute, c.entered - c.exited as net
+            from ends e, broken b join movement_counts c on c.session_id = b.session_id
+                and c.minute >= b.start and c.minute < b.start + interval '15 minutes'
+            where c.minute >= e.since and c.minute < e.until
+            union all
+            select * from deltas) as parts
+        group by 1, 2
+    ), pieces as (
+        select session_id, minute as start, net, net as lowest from minutes
+        union all
+        select q.session_id, q.start, q.entered - q.exited, q.lowest
+        from ends e, doors d join movement_quarters q on q.session_id = d.id
+        where d.taken_at is null and q.start >= e.since and q.start < e.until
+          and not exists (select from broken b where b.session_id = q.session_id and b.start = q.start)
+    ), counted as (
+        select session_id, sum(net) - least(0, min(before + lowest)) as people
+        from (select *, sum(net) over (partition by session_id order by start) - net as before from pieces) as running
+        group by 1
+    )
+    select d.id, d.taken_at, coalesce(d.people, c.people, 0)::bigint from doors d left join counted c on c.session_id = d.id
+$$;
 
 CREATE FUNCTION public.end_silent_sessions(silence interval) RETURNS bigint
     LANGUAGE plpgsql
@@ -107,6 +181,10 @@ begin
         from session_reports r
         where r.session_id = s.id and s.status = 'active' and greatest(r.reported_at, s.updated_at) < now() - silence
         returning s.id, s.end_time
+    ), calmed as (
+        delete from alert_states a using ended e where a.session_id = e.id returning a.alert_id
+    ), resolved as (
+        update alert_logs set is_resolved = true where id in (select alert_id from calmed) and not is_resolved
     )
     insert into silent_sessions as q select * from ended
     on conflict (session_id) do update set ended_at = excluded.ended_at;
@@ -143,31 +221,37 @@ begin
                 select id, session_id, recorded_at, payload::json -> 'data' as data from change_log
                 where id > first and id <= last and table_name = 'realtime_metrics' and action = 'INSERT'
             ), of_now as (
-                select r.id, r.session_id, r.data, t.taken_at,
+                select r.id, r.session_id, r.recorded_at, r.data, t.taken_at,
                        max(t.taken_at) over (partition by r.session_id order by r.id
                                              rows between unbounded preceding and 1 preceding) as before
                 from readings r
                 cross join lateral (values ((data ->> 'timestamp')::timestamptz)) as t (taken_at)
                 where not is_history(t.taken_at, r.recorded_at) and t.taken_at <= r.recorded_at + clock_margin
             ), pairs as (
-                select r.id, r.session_id, t as threshold, t.id as threshold_id, v.value,
-                       t.is_active and v.value >= t.threshold_value as reaches
+                select r.id, r.session_id, r.recorded_at, t as threshold, t.id as threshold_id, v.value,
+                       t.is_active and is_reached(t, v.value) as reaches
                 from of_now r
                 -- It may have been deleted, or stopped, meanwhile.
-                join sessions s on s.id = r.session_id and s.status = 'active'
+                join sessions s on s.id = r.session_id and (s.status = 'active' or s.status = 'error' and exists (
+                    -- Silence ended it, and this reading brings it back.
+                    select from silent_sessions q where q.session_id = s.id and q.ended_at = s.end_time))
                 left join newest_readings n on n.session_id = r.session_id
                 cross join lateral (values
                     ('people_count', (data ->> 'current_people_count')::double precision),
                     ('entered_per_minute', (data ->> 'people_entered_last_minute')::double precision),
                     ('exited_per_minute', (data ->> 'people_exited_last_minute')::double precision),
-                    ('processing_latency_ms', (data ->> 'processing_latency_ms')::double precision))
+                    ('processing_latency_ms', (data ->> 'processing_latency_ms')::double precision),
+                    ('fps', (data ->> 'fps_current')::double precision),
+                    ('cpu_usage_percentage', (data ->> 'cpu_usage_percentage')::double precision),
+                    ('memory_usage_mb', (data ->> 'memory_usage_mb')::double precision))
                     as v (alert_type, value)
                 join alert_thresholds t
-                    on t.alert_type = v.alert_type and (t.session_id is null or t.session_id = r.session_id)
+                    on t.alert_type = v.alert_type and not t.is_total
+                    and (t.session_id is null or t.session_id = r.session_id)
                 where v.value is not null and r.taken_at >= coalesce(greatest(r.before, n.taken_at), '-infinity')
             )
             -- Most readings reach no threshold and belong to no alert that lasts: only the others are looked at singly.
-            select threshold, session_id, value from (
+            select threshold, session_id, value, recorded_at from (
                 select *, bool_or(reaches) over (partition by threshold_id, session_id order by id) as was_reached,
                        exists (select from alert_states a
                                where a.threshold_id = p.threshold_id and a.session_id = p.session_id) as lasts
@@ -175,7 +259,7 @@ begin
             where was_reached or lasts
             order by id, threshold_id
         loop
-            perform apply_value(reached.threshold, reached.session_id, reached.value);
+            perform apply_value(reached.threshold, reached.session_id, reached.value, reached.recorded_at);
         end loop;
         insert into newest_readings as n
         select session_id, max(taken_at) from (
@@ -196,29 +280,84 @@ begin
 end
 $$;
 
-CREATE FUNCTION public.evaluate_silence() RETURNS void
+CREATE FUNCTION public.evaluate_alerts_of_now(zone text, clock_margin interval, silence interval) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
+    at timestamptz := clock_timestamp();
     reached record;
 begin
+    -- One session at a time, and never beside one that follows the readings.
+    perform from alert_cursor for update;
     for reached in
-        select t as threshold, r.session_id, extract(epoch from clock_timestamp() - r.reported_at) as silent
+        select t as threshold, r.session_id, extract(epoch from at - r.reported_at) as silent
         from alert_thresholds t
         join session_reports r on t.session_id is null or t.session_id = r.session_id
         join sessions s on s.id = r.session_id and s.status = 'active'
         where t.alert_type = 'no_signal_seconds'
     loop
-        if reached.silent >= (reached.threshold).threshold_value or exists (
+        if is_reached(reached.threshold, reached.silent) or exists (
             select from alert_states
             where threshold_id = (reached.threshold).id and session_id = reached.session_id)
         then
-            perform apply_value(reached.threshold, reached.session_id, reached.silent);
+            perform apply_value(reached.threshold, reached.session_id, reached.silent, at);
         end if;
     end loop;
+
+    if exists (select from alert_thresholds t
+               where t.is_active and t.alert_type in ('people_count', 'entered_per_minute', 'exited_per_minute')) then
+        for reached in
+            with doors as materialized (
+                select d.session_id, d.taken_at, d.people,
+                       case when d.taken_at >= at - interval '2 minutes' then r.people_entered_last_minute
+                            else m.entered end as entered,
+                       case when d.taken_at >= at - interval '2 minutes' then r.people_exited_last_minute
+                            else m.exited end as exited
+                from doors_of_now(zone, clock_margin, silence) d
+                left join lateral (
+                    select people_entered_last_minute, people_exited_last_minute from realtime_metrics
+                    where session_id = d.session_id and timestamp = d.taken_at order by id desc limit 1) r on true
+                cross join lateral (
+                    select count(*) filter (where movement_direction = 'in') as entered,
+                           count(*) filter (where movement_direction = 'out') as exited
+                    from people_movements
+                    where session_id = d.session_id and movement_time > at - interval '1 minute'
+                      and movement_time <= at + clock_margin) m
+            ), figures as (
+                -- Where readings come, evaluate_alerts has followed each of them; where nothing came yet, nothing is known.
+                select false as is_total, session_id, people, entered, exited from doors
+                where taken_at is null and session_id in (select r.session_id from session_reports r)
+                union all
+                select true, null, coalesce(sum(people), 0), coalesce(sum(entered), 0), coalesce(sum(exited), 0) from doors
+            )
+            select t as threshold, f.session_id, v.value
+            from figures f
+            cross join lateral (values
+                ('people_count', f.people), ('entered_per_minute', f.entered), ('exited_per_minute', f.exited))
+                as v (alert_type, value)
+            join alert_thresholds t on t.alert_type = v.alert_type and t.is_total = f.is_total
+                and (t.session_id is null or t.session_id = f.session_id)
+            where t.is_active and is_reached(t, v.value) or exists (
+                select from alert_states a
+                where a.threshold_id = t.id and coalesce(a.session_id, t.id) = coalesce(f.session_id, t.id))
+        loop
+            perform apply_value(reached.threshold, reached.session_id, reached.value, at);
+        end loop;
+    end if;
+
+    -- Only once every reading is evaluated: the next one may say that it did not last. A second for those being committed.
+    perform raise_alert(t, a.session_id, a.value)
+    from alert_states a join alert_thresholds t on t.id = a.threshold_id
+    where a.alert_id is null and t.is_active and a.since + (t.lasting_seconds + 1) * interval '1 second' <= at
+      and not exists (select from change_log c, alert_cursor e
+                      where c.id > e.evaluated and c.table_name = 'realtime_metrics');
+
+    -- Whoever is silent has lost its alerts with its end; what has come since is of a reading that brings it back.
     with ended as (
         delete from alert_states a using sessions s
-        where s.id = a.session_id and s.status <> 'active' returning a.alert_id
+        where s.id = a.session_id and s.status <> 'active'
+          and not exists (select from silent_sessions q where q.session_id = s.id)
+        returning a.alert_id
     )
     update alert_logs set is_resolved = true where id in (select alert_id from ended) and not is_resolved;
 end
@@ -304,6 +443,13 @@ $_$;
 CREATE FUNCTION public.is_history(happened_at timestamp with time zone, recorded_at timestamp with time zone) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     AS $$ select happened_at < recorded_at - interval '10 minutes' $$;
+
+CREATE FUNCTION public.is_reached(threshold public.alert_thresholds, value double precision, margin integer DEFAULT 0) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case threshold.direction when 'below' then value < threshold.threshold_value::double precision + margin
+                                    else value >= threshold.threshold_value::double precision - margin end
+$$;
 
 CREATE FUNCTION public.keep_floor() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -559,6 +705,23 @@ CREATE FUNCTION public.quarter_of(minute timestamp with time zone) RETURNS times
         then date_bin('15 minutes', minute, '2000-01-01T00:00Z'::timestamptz) end
 $$;
 
+CREATE FUNCTION public.raise_alert(threshold public.alert_thresholds, session uuid, shown integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    raised uuid := gen_random_uuid();
+begin
+    update public.alert_states set alert_id = raised
+    where threshold_id = threshold.id and coalesce(session_id, threshold_id) = coalesce(session, threshold.id)
+      and alert_id is null;
+    insert into public.alert_logs
+        (id, session_id, threshold_id, alert_type, alert_message, current_value, threshold_value)
+    values (raised, session, threshold.id, threshold.alert_type,
+            coalesce(threshold.alert_message, threshold.threshold_name), shown, threshold.threshold_value);
+end
+$$;
+
 CREATE FUNCTION public.recognize_database() RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -686,6 +849,43 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.settle_threshold() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    known record;
+begin
+    if tg_op = 'UPDATE' and new.alert_type is distinct from old.alert_type then
+        new.type_from_name := false;
+    end if;
+    if new.alert_type = 'by name' then
+        select * into known from (values
+            ('max_people_count', 'people_count', 'above'),
+            ('min_people_count', 'people_count', 'below'),
+            ('fps_low', 'fps', 'below'),
+            ('cpu_usage_high', 'cpu_usage_percentage', 'above'),
+            -- A percentage, where readings have megabytes.
+            ('memory_usage_high', 'unmeasured', 'above'),
+            ('detection_accuracy_low', 'unmeasured', 'below')) as k (name, alert_type, direction)
+        where k.name = new.threshold_name;
+        new.type_from_name := found;
+        new.alert_type := coalesce(known.alert_type, 'people_count');
+        new.direction := coalesce(known.direction, new.direction);
+    end if;
+    if new.is_total and (new.session_id is not null or
+                         new.alert_type not in ('people_count', 'entered_per_minute', 'exited_per_minute')) then
+        raise check_violation using schema = tg_table_schema, table = tg_table_name, column = 'is_total', message =
+            'A threshold on the total watches people_count, entered_per_minute or exited_per_minute, of no single session.';
+    end if;
+    if new.alert_type = 'no_signal_seconds' and (new.direction = 'below' or new.lasting_seconds > 0) then
+        raise check_violation using schema = tg_table_schema, table = tg_table_name, column = 'alert_type', message =
+            'A threshold on no_signal_seconds is a time already: its direction is above, its lasting_seconds 0.';
+    end if;
+    return new;
+end
+$$;
+
 CREATE FUNCTION public.sum_quarters(sessions uuid[], starts timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_custom_plan'
@@ -767,8 +967,10 @@ CREATE TABLE public.alert_logs (
 
 CREATE TABLE public.alert_states (
     threshold_id uuid NOT NULL,
-    session_id uuid NOT NULL,
-    alert_id uuid NOT NULL
+    session_id uuid,
+    alert_id uuid,
+    since timestamp with time zone NOT NULL,
+    value integer
 );
 
 CREATE TABLE public.change_log (
@@ -890,6 +1092,7 @@ CREATE TABLE public.realtime_metrics (
     cpu_usage_percentage double precision,
     memory_usage_mb double precision,
     processing_latency_ms double precision,
+    created_at timestamp with time zone DEFAULT now(),
     CONSTRAINT realtime_metrics_cpu_usage_percentage_check CHECK (((cpu_usage_percentage >= (0)::double precision) AND (cpu_usage_percentage <= (100)::double precision))),
     CONSTRAINT realtime_metrics_current_people_count_check CHECK ((current_people_count >= 0)),
     CONSTRAINT realtime_metrics_fps_current_check CHECK (((fps_current >= (0)::double precision) AND (fps_current < 'Infinity'::double precision))),
@@ -945,9 +1148,6 @@ ALTER TABLE ONLY public.alert_cursor
 ALTER TABLE ONLY public.alert_logs
     ADD CONSTRAINT alert_logs_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY public.alert_states
-    ADD CONSTRAINT alert_states_pkey PRIMARY KEY (threshold_id, session_id);
-
 ALTER TABLE ONLY public.alert_thresholds
     ADD CONSTRAINT alert_thresholds_pkey PRIMARY KEY (id);
 
@@ -992,6 +1192,8 @@ CREATE INDEX alert_logs_threshold_id_idx ON public.alert_logs USING btree (thres
 
 CREATE INDEX alert_logs_triggered_at_idx ON public.alert_logs USING btree (triggered_at, id);
 
+CREATE UNIQUE INDEX alert_states_key ON public.alert_states USING btree (threshold_id, COALESCE(session_id, threshold_id));
+
 CREATE INDEX alert_states_session_id_idx ON public.alert_states USING btree (session_id);
 
 CREATE INDEX alert_thresholds_session_id_idx ON public.alert_thresholds USING btree (session_id, created_at, id);
@@ -1020,6 +1222,8 @@ CREATE CONSTRAINT TRIGGER alert_change_trigger AFTER INSERT OR DELETE OR UPDATE 
 
 CREATE TRIGGER alert_logs_keep_resolved_at BEFORE INSERT OR UPDATE OF is_resolved ON public.alert_logs FOR EACH ROW EXECUTE FUNCTION public.keep_resolved_at();
 
+CREATE TRIGGER alert_thresholds_settle BEFORE INSERT OR UPDATE ON public.alert_thresholds FOR EACH ROW EXECUTE FUNCTION public.settle_threshold();
+
 CREATE TRIGGER alert_thresholds_touch_updated_at BEFORE UPDATE ON public.alert_thresholds FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION public.touch_updated_at();
 
 CREATE TRIGGER alert_truncate AFTER TRUNCATE ON public.alert_logs FOR EACH STATEMENT EXECUTE FUNCTION public.notify_alert_change();
@@ -1042,7 +1246,7 @@ CREATE TRIGGER session_truncate AFTER TRUNCATE ON public.sessions FOR EACH STATE
 
 CREATE TRIGGER sessions_touch_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION public.touch_updated_at();
 
-CREATE TRIGGER threshold_change AFTER UPDATE ON public.alert_thresholds FOR EACH ROW WHEN ((((old.session_id IS DISTINCT FROM new.session_id) OR (old.alert_type IS DISTINCT FROM new.alert_type)) OR (old.is_active IS DISTINCT FROM new.is_active))) EXECUTE FUNCTION public.resolve_alerts_of_threshold();
+CREATE TRIGGER threshold_change AFTER UPDATE ON public.alert_thresholds FOR EACH ROW WHEN (((old.session_id IS DISTINCT FROM new.session_id) OR (old.alert_type IS DISTINCT FROM new.alert_type) OR (old.is_active IS DISTINCT FROM new.is_active) OR (old.direction IS DISTINCT FROM new.direction) OR (old.is_total IS DISTINCT FROM new.is_total))) EXECUTE FUNCTION public.resolve_alerts_of_threshold();
 
 CREATE TRIGGER threshold_delete BEFORE DELETE ON public.alert_thresholds FOR EACH ROW EXECUTE FUNCTION public.resolve_alerts_of_threshold();
 

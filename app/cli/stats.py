@@ -24,10 +24,11 @@ from change_log where id in ((select min(id) from change_log where id > (select 
 
 
 @click.command("stats")
-@click.option("--tz", default="UTC", show_default=True, help="The time zone whose midnight begins today.")
-def command(tz: str) -> None:
+@click.option("--tz", help="The time zone whose midnight begins today; without it, that of TIME_ZONE.")
+def command(tz: str | None) -> None:
     """Print how many people are inside, what came today, and how full the change log is."""
     config = current_config()
+    tz = tz or config.time_zone
     with database(), snapshot() as connection:
         known = connection.execute(text("select exists (select from pg_timezone_names where name = :tz)"), {"tz": tz})
         if not known.scalar_one():

@@ -1,4 +1,4 @@
-"""Counts: folds movements into the counts by minute, ends silent sessions, and raises alerts of silence.
+"""Counts: folds movements into the counts by minute, ends silent sessions, and raises the alerts that no reading raises.
 
 Invariant: nothing depends on how soon this happens: readers of the counts add the changes that are not folded yet. One
 worker does the work at a time, in short transactions that no writer waits for; the SQL functions see to that.
@@ -30,12 +30,23 @@ class Counts:
     Args:
         connect: opens a connection in autocommit mode without a statement_timeout, or raises psycopg2.Error.
         silence_seconds: an active session that reported once and then not for this long is ended.
+        margin_seconds: how far a row's own time may be ahead; beyond it, the row is not of now.
+        time_zone: whose midnight begins the day of a door that is counted from its movements.
     """
 
-    def __init__(self, connect: Callable[[], Connection], *, silence_seconds: float) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        *,
+        silence_seconds: float,
+        margin_seconds: float = 120.0,
+        time_zone: str = "UTC",
+    ) -> None:
         self.totals: Counter[str] = Counter()
         self._connect = connect
         self._silence_seconds = silence_seconds
+        self._margin_seconds = margin_seconds
+        self._time_zone = time_zone
         self._connection: Connection | None = None
         self._seconds = _INTERVAL_SECONDS[0]
 
@@ -59,7 +70,7 @@ class Counts:
         """Fold everything, then look after silent sessions; returns how many changes were folded."""
         folded = self.fold_movements(connection, pause)
         self.end_silent_sessions(connection)
-        self.alert_to_silence(connection)
+        self.evaluate_alerts_of_now(connection)
         return folded
 
     def fold_movements(self, connection: Connection, pause: Pause) -> int:
@@ -80,10 +91,16 @@ class Counts:
         if ended:
             log.info("Ended %d sessions that had been silent for %g seconds.", ended, self._silence_seconds)
 
-    def alert_to_silence(self, connection: Connection) -> None:
-        """Raise and resolve the alerts of thresholds on silence: no row is written when nothing happens."""
+    def evaluate_alerts_of_now(self, connection: Connection) -> None:
+        """Raise and resolve the alerts of silence, of counted doors, of the total, and of what has lasted.
+
+        No row is written when nothing happens.
+        """
         with connection.cursor() as cursor:
-            cursor.execute("select evaluate_silence()")
+            cursor.execute(
+                "select evaluate_alerts_of_now(%s, %s * interval '1 second', %s * interval '1 second')",
+                (self._time_zone, self._margin_seconds, self._silence_seconds),
+            )
 
     def close(self) -> None:
         """Close the connection; the next call of ``work`` opens another one."""

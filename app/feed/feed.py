@@ -71,6 +71,8 @@ class Feed:
         counts = Counts(
             partial(connect, database_url, application_name="people-feed counts"),
             silence_seconds=config.session_silence_seconds,
+            margin_seconds=config.clock_margin_seconds,
+            time_zone=config.time_zone,
         )
         alerts = Alerts(
             partial(connect, database_url, application_name="people-feed alerts"),

@@ -24,57 +24,17 @@ from (select *, extract(epoch from coalesce(lead(first_minute) over (order by st
       from movement_spans('-infinity', 'infinity', :session, :zone, false)) as spans
 """)
 
-# A door's figure is its newest reading, unless that is further ahead than the margin, or older than the silence after
-# which sessions end; a door without one is counted from its movements since midnight, never below 0. Where readings and
-# movements differ, more can be inside now than the movements of the day say: then now is the peak.
+# Where readings and movements differ, more can be inside now than the movements of the day say: then now is the peak.
 TODAY_AND_NOW = text("""
-with doors as materialized (
-    select s.id, m.timestamp as taken_at, m.current_people_count as people
-    from sessions s
-    left join lateral (select timestamp, current_people_count from realtime_metrics
-                       where session_id = s.id and timestamp <= now() + :margin * interval '1 second'
-                         and timestamp >= now() - :silence * interval '1 second'
-                       order by timestamp desc, id desc limit 1) m on true
-    where s.status = 'active'
-), ends as materialized (
+with ends as materialized (
     select local_start('day', now(), :zone) as since,
            date_trunc('minute', now() + :margin * interval '1 second') + interval '1 minute' as until
-), deltas as materialized (
-    select m.session_id, m.minute, m.entered - m.exited as net
-    from movement_deltas((select folded from movement_counts_cursor), 9223372036854775807) m
-    join doors d on d.id = m.session_id and d.taken_at is null
-    join ends e on m.minute >= e.since and m.minute < e.until
-), broken as materialized (
-    select session_id, quarter_of(minute) as start from deltas
-    union
-    select d.id, quarter_of(edge) from doors d, ends e, lateral (values (e.since), (e.until)) as edges (edge)
-    where d.taken_at is null
-), minutes as (
-    select session_id, minute, sum(net) as net from (
-        select c.session_id, c.minute, c.entered - c.exited as net
-        from ends e, broken b join movement_counts c on c.session_id = b.session_id
-            and c.minute >= b.start and c.minute < b.start + interval '15 minutes'
-        where c.minute >= e.since and c.minute < e.until
-        union all
-        select * from deltas) as parts
-    group by 1, 2
-), pieces as (
-    select session_id, minute as start, net, net as lowest from minutes
-    union all
-    select q.session_id, q.start, q.entered - q.exited, q.lowest
-    from ends e, doors d join movement_quarters q on q.session_id = d.id
-    where d.taken_at is null and q.start >= e.since and q.start < e.until
-      and not exists (select from broken b where b.session_id = q.session_id and b.start = q.start)
-), counted as (
-    select session_id, sum(net) - least(0, min(before + lowest)) as people
-    from (select *, sum(net) over (partition by session_id order by start) - net as before from pieces) as running
-    group by 1
 ), present as (
-    select coalesce(sum(coalesce(d.people, c.people, 0)), 0)::bigint as inside,
+    select coalesce(sum(d.people), 0)::bigint as inside,
            count(*) as active_sessions,
            count(*) filter (where d.taken_at < now() - :quiet * interval '1 second') as silent_sessions,
            coalesce(sum(d.people) filter (where d.taken_at < now() - :quiet * interval '1 second'), 0) as inside_silent
-    from doors d left join counted c on c.session_id = d.id
+    from doors_of_now(:zone, :margin * interval '1 second', :silence * interval '1 second') d
 ), today as (
     select coalesce(sum(entered), 0) as entered, coalesce(sum(exited), 0) as exited, coalesce(max(peak), 0) as peak
     from ends e, movement_spans(

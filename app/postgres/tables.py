@@ -47,9 +47,15 @@ ALERT_TYPES = (
     "entered_per_minute",
     "exited_per_minute",
     "processing_latency_ms",
+    "fps",
+    "cpu_usage_percentage",
+    "memory_usage_mb",
     "no_signal_seconds",
+    "unmeasured",
 )
 ThresholdType = Annotated[str, mapped_column(Text, info={"words": ALERT_TYPES})]
+Direction = Annotated[str, mapped_column(Text, info={"words": ("above", "below")})]
+SecondsOfDay = Annotated[int, mapped_column(Integer, info={"ge": 0, "le": 86400})]
 
 
 _ID = "00000000-0000-4000-8000-000000000001"
@@ -136,10 +142,11 @@ class Metric(Model):
     cpu_usage_percentage: Mapped[Percentage | None]
     memory_usage_mb: Mapped[Positive | None]
     processing_latency_ms: Mapped[Positive | None]
+    created_at: Mapped[Time | None] = mapped_column(server_default=NOW, info={"read_only": True})
 
 
 class Threshold(Model):
-    """When to raise an alert; without a session it applies to each one."""
+    """When to raise an alert: for one session, for each one if there is none, or for all together."""
 
     __tablename__ = "alert_thresholds"
     __table_args__ = _example(threshold_name="Crowd", alert_type="people_count", threshold_value=20)
@@ -152,8 +159,12 @@ class Threshold(Model):
     is_active: Mapped[bool] = mapped_column(server_default="true")
     created_at: Mapped[Time] = mapped_column(server_default=NOW)
     updated_at: Mapped[Time] = mapped_column(server_default=NOW, info={"read_only": True})
-    alert_type: Mapped[ThresholdType] = mapped_column(server_default="people_count")
+    alert_type: Mapped[ThresholdType] = mapped_column(server_default="by name")
     resolve_margin: Mapped[Count | None]
+    direction: Mapped[Direction] = mapped_column(server_default="above")
+    lasting_seconds: Mapped[SecondsOfDay] = mapped_column(server_default="0")
+    is_total: Mapped[bool] = mapped_column(server_default="false")
+    type_from_name: Mapped[bool] = mapped_column(server_default="false", info={"read_only": True})
 
 
 class Alert(Model):

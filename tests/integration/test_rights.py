@@ -96,7 +96,7 @@ def test_a_role_that_may_only_connect_cannot_forge_changes(admin_url, role, kind
         "select record_change('session_changes', 'sessions', 'INSERT', null, null, '{}', null)",
         "select fold_movements()",
         "select end_silent_sessions('1 second')",
-        "select evaluate_silence()",
+        "select evaluate_alerts_of_now('UTC', '2 minutes', '1 hour')",
         "select evaluate_alerts()",
         "select 1 from alert_cursor for update",
         "select recount_movements()",
