@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from typing import Literal
 
 from flask import Response
-from pydantic import Field
-from sqlalchemy import update
+from pydantic import Field, model_validator
+from sqlalchemy import select, text, update
 
 from app.postgres.tables import Alert, db
 from app.rest.endpoints import resource_endpoints
 from app.rest.resource import Resource, problem_response
-from app.rest.rows import read_row, row_response
-from app.rest.schema import Id, Strict, row_schema
+from app.rest.rows import change_many, changed_answers, read_row, row_response
+from app.rest.schema import Id, Strict, Time, row_schema
 from app.rest.validation import ById, reads
 
 ALERTS = Resource(
@@ -30,10 +30,29 @@ ALERTS = Resource(
 api = resource_endpoints(ALERTS)
 
 
-class Resolve(Strict):
-    """Which alerts to resolve."""
+MAX_ALERTS = 10_000
+# An alert of a threshold is open for as long as its condition lasts: one whose condition is over stays resolved.
+_MAY_BE_OPEN = text("(threshold_id is null or exists (select from alert_states s where s.alert_id = alert_logs.id))")
 
-    ids: list[Id] = Field(max_length=10_000)
+
+class Resolve(Strict):
+    """Which alerts to resolve: these, or all that are open."""
+
+    ids: list[Id] | None = Field(default=None, max_length=MAX_ALERTS)
+    all: Literal[True] | None = Field(default=None, description=f"The oldest {MAX_ALERTS} that are open.")
+    session_id: Id | None = Field(default=None, description="With `all`: those of this session.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Resolve:
+        if (self.ids is None) == (self.all is None) or (self.session_id and not self.all):
+            raise ValueError('should be {"ids": [...]}, or {"all": true} with or without a session_id')
+        return self
+
+
+class Reopen(Strict):
+    """Which alerts to open again: those of one answer of `/alerts/resolve`."""
+
+    resolved_at: Time
 
 
 @api.post(
@@ -44,34 +63,37 @@ class Resolve(Strict):
 @reads(path=ById)
 def resolve(path: ById) -> Response:
     """A resolved alert stays as it is."""
-    rows = _resolve([path.id])
-    return row_response(rows[0] if rows else read_row(ALERTS, path.id))
-
-
-_RESOLVED = {"type": "object", "properties": {"resolved": {"type": "integer"}}, "required": ["resolved"]}
-
-
-@api.post(
-    "/resolve",
-    summary="Resolve many alerts",
-    responses={
-        200: {"content": {"application/json": {"schema": _RESOLVED}}},
-        **{status: problem_response() for status in (413, 415, 422)},
-    },
-)
-@reads(body=Resolve)
-def resolve_many(body: Resolve) -> Response:
-    """All in one transaction; unknown and resolved alerts are skipped."""
-    return row_response(f'{{"resolved":{len(_resolve(body.ids))}}}')
-
-
-def _resolve(ids: list[UUID]) -> list[str]:
     columns = ALERTS.table.c
     statement = (
         update(ALERTS.table)
-        .where(columns.id.in_(ids), columns.is_resolved.is_(False))
+        .where(columns.id == path.id, columns.is_resolved.is_(False))
         .values(is_resolved=True)
         .returning(ALERTS.row())
     )
     with db.engine.begin() as connection:
-        return list(connection.execute(statement).scalars())
+        row = connection.execute(statement).scalar()
+    return row_response(row or read_row(ALERTS, path.id))
+
+
+@api.post("/resolve", summary="Resolve many alerts", responses=changed_answers("resolved", "resolved_at"))
+@reads(body=Resolve)
+def resolve_many(body: Resolve) -> Response:
+    """All in one transaction; unknown and resolved alerts are skipped. `resolved_at` lets `/alerts/reopen` undo it."""
+    columns = ALERTS.table.c
+    wanted = select(columns.id).where(columns.is_resolved.is_(False))
+    if body.ids is not None:
+        wanted = wanted.where(columns.id.in_(body.ids))
+    elif body.session_id:
+        wanted = wanted.where(columns.session_id == body.session_id)
+    wanted = wanted.order_by(columns.triggered_at).limit(MAX_ALERTS)
+    statement = update(ALERTS.table).where(columns.id.in_(wanted), columns.is_resolved.is_(False))
+    return change_many(statement.values(is_resolved=True), "resolved", "resolved_at")
+
+
+@api.post("/reopen", summary="Undo the resolving of many alerts", responses=changed_answers("reopened"))
+@reads(body=Reopen)
+def reopen(body: Reopen) -> Response:
+    """Those whose condition has ended meanwhile stay resolved."""
+    columns = ALERTS.table.c
+    statement = update(ALERTS.table).where(columns.resolved_at == body.resolved_at, columns.is_resolved, _MAY_BE_OPEN)
+    return change_many(statement.values(is_resolved=False), "reopened")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from flask import Response
-from sqlalchemy import Double, cast, extract, func, update
+from pydantic import Field
+from sqlalchemy import Double, Update, cast, delete, extract, func, update
 
 from app.postgres.tables import Session, db
 from app.rest.endpoints import resource_endpoints
 from app.rest.resource import Resource, problem_response
-from app.rest.rows import read_row, row_response
-from app.rest.schema import row_schema
+from app.rest.rows import change_many, changed_answers, read_row, row_response
+from app.rest.schema import Id, Strict, Time, row_schema
 from app.rest.validation import ById, reads
 
 SESSIONS = Resource(
@@ -24,6 +25,32 @@ SESSIONS = Resource(
 api = resource_endpoints(SESSIONS)
 
 
+MAX_SESSIONS = 10_000
+_IS_ACTIVE = SESSIONS.table.c.status == "active"
+
+
+class Sessions(Strict):
+    """Which sessions."""
+
+    ids: list[Id] = Field(max_length=MAX_SESSIONS)
+
+
+class Resume(Strict):
+    """Which sessions to resume: those of one answer of `/sessions/stop`."""
+
+    stopped_at: Time
+
+
+def _stopped() -> Update:
+    columns = SESSIONS.table.c
+    end_time = func.coalesce(columns.end_time, func.now())
+    return update(SESSIONS.table).values(
+        status="completed",
+        end_time=end_time,
+        duration_seconds=func.greatest(0, cast(extract("epoch", end_time - columns.start_time), Double)),
+    )
+
+
 @api.post(
     "/<row:id>/stop",
     summary="Stop a session",
@@ -32,18 +59,34 @@ api = resource_endpoints(SESSIONS)
 @reads(path=ById)
 def stop(path: ById) -> Response:
     """Complete an active session: sets status, end_time and duration_seconds. An ended session stays as it is."""
-    columns = SESSIONS.table.c
-    end_time = func.coalesce(columns.end_time, func.now())
-    statement = (
-        update(SESSIONS.table)
-        .where(columns.id == path.id, columns.status == "active")
-        .values(
-            status="completed",
-            end_time=end_time,
-            duration_seconds=func.greatest(0, cast(extract("epoch", end_time - columns.start_time), Double)),
-        )
-        .returning(SESSIONS.row())
-    )
+    statement = _stopped().where(SESSIONS.table.c.id == path.id, _IS_ACTIVE).returning(SESSIONS.row())
     with db.engine.begin() as connection:
         row = connection.execute(statement).scalar()
     return row_response(row or read_row(SESSIONS, path.id))
+
+
+@api.post("/stop", summary="Stop many sessions", responses=changed_answers("stopped", "stopped_at"))
+@reads(body=Sessions)
+def stop_many(body: Sessions) -> Response:
+    """All in one transaction; unknown and ended ones are skipped. `stopped_at` lets `/sessions/resume` undo it."""
+    return change_many(_stopped().where(SESSIONS.table.c.id.in_(body.ids), _IS_ACTIVE), "stopped", "stopped_at")
+
+
+@api.post("/resume", summary="Undo the stopping of many sessions", responses=changed_answers("resumed"))
+@reads(body=Resume)
+def resume(body: Resume) -> Response:
+    """Those that were changed meanwhile stay as they are."""
+    columns = SESSIONS.table.c
+    statement = (
+        update(SESSIONS.table)
+        .where(columns.updated_at == body.stopped_at, columns.status == "completed")
+        .values(status="active", end_time=None, duration_seconds=None)
+    )
+    return change_many(statement, "resumed")
+
+
+@api.post("/delete", summary="Delete many sessions", responses=changed_answers("deleted"))
+@reads(body=Sessions)
+def delete_many(body: Sessions) -> Response:
+    """All in one transaction, each with its rows; unknown ones are skipped."""
+    return change_many(delete(SESSIONS.table).where(SESSIONS.table.c.id.in_(body.ids)), "deleted")

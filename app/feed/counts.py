@@ -1,4 +1,4 @@
-"""Counts: folds movements into the counts by minute, ends silent sessions, and raises the alerts that no reading raises.
+"""Counts: folds movements into counts by minute, ends silent sessions, and raises the alerts that no reading raises.
 
 Invariant: nothing depends on how soon this happens: readers of the counts add the changes that are not folded yet. One
 worker does the work at a time, in short transactions that no writer waits for; the SQL functions see to that.

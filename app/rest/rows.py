@@ -1,4 +1,4 @@
-"""Rows: create, read, change and delete one of them.
+"""Rows: create, read, change and delete one of them, or change many at once.
 
 Invariant: each is one transaction that ends before the response is sent. If-Match is compared while the row is locked,
 so of two clients that change the same version one gets 412. Tags are derived from the row's text, and so from every
@@ -12,14 +12,15 @@ from uuid import UUID
 
 from flask import Response, request
 from pydantic import BaseModel
-from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy import Connection, Delete, Text, Update, cast, delete, func, literal, select, text, update
 from sqlalchemy.dialects import postgresql
 from werkzeug.http import generate_etag
 
 from app.postgres.tables import db
+from app.rest.document import Responses
 from app.rest.idempotency import row_id_of_key
 from app.rest.problems import FieldError, ProblemError
-from app.rest.resource import Resource
+from app.rest.resource import Resource, problem_response
 from app.rest.validation import refused
 
 Found = TypeVar("Found")
@@ -86,6 +87,29 @@ def delete_row(resource: Resource, row_id: UUID) -> Response:
         gone = connection.execute(delete(table).where(table.c.id == row_id).returning(table.c.id)).scalar()
     _existing(resource, row_id, gone)
     return Response(status=204)
+
+
+def change_many(statement: Update | Delete, done: str, at: str | None = None) -> Response:
+    """Change rows in one transaction: answers how many as ``done``, and the transaction's time as ``at``."""
+    changed = statement.returning(literal(1)).cte("changed")
+    members: list[Any] = [done, select(func.count()).select_from(changed).scalar_subquery()]
+    if at:
+        members += [at, func.now()]
+    with db.engine.begin() as connection:
+        answer: str = connection.execute(select(cast(func.json_build_object(*members), Text))).scalar_one()
+    return row_response(answer)
+
+
+def changed_answers(done: str, at: str | None = None) -> Responses:
+    """What ``change_many`` answers, for the OpenAPI document."""
+    properties: dict[str, Any] = {done: {"type": "integer", "minimum": 0}}
+    if at:
+        properties[at] = {"type": "string", "format": "date-time"}
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    return {
+        200: {"content": {"application/json": {"schema": schema}}},
+        **{status: problem_response() for status in (413, 415, 422)},
+    }
 
 
 def _match(connection: Connection, resource: Resource, row_id: UUID, *, always: bool = False) -> str | None:

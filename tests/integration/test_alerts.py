@@ -182,12 +182,3 @@ def test_alerts_end_with_what_their_threshold_watches(client, session_id):
         assert response.status_code in (200, 204)
         assert alerts(client)[-1] == (12, True), change
     assert client.delete(f"/api/sessions/{session_id}").status_code == 204
-
-
-def test_many_alerts_are_resolved_at_once(client):
-    ids = [client.post("/api/alerts", json={"alert_type": "count"}).json["id"] for _ in range(3)]
-    assert client.post("/api/alerts/resolve", json={"ids": ids}).json == {"resolved": 3}
-    assert client.post("/api/alerts/resolve", json={"ids": ids}).json == {"resolved": 0}
-    assert client.post("/api/alerts/resolve", json={"ids": ["x"]}).json["errors"][0]["field"] == "ids.0"
-    opened = client.patch(f"/api/alerts/{ids[0]}", json={"is_resolved": False}).json
-    assert opened["resolved_at"] is None

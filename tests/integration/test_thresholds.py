@@ -360,6 +360,8 @@ class Watch(RuleBasedStateMachine):
     @initialize()
     def open(self):
         self.doors = [Door(self.site.door()) for _ in range(2)]
+        self.add_threshold("people_count", 6, "above", 600, None)
+        self.add_threshold("fps", 6, "below", 600, 0)
 
     @rule(
         kind=st.sampled_from(KINDS),
@@ -413,29 +415,38 @@ class Watch(RuleBasedStateMachine):
             self._end(key, None)
 
     @rule(
-        door=st.integers(0, 1),
-        people=st.integers(0, 12),
-        fps=st.integers(0, 12),
-        later=st.sampled_from((0, 0, 0, LATE, MARGIN, HISTORY, AHEAD)),
+        readings=st.lists(
+            st.tuples(
+                st.integers(0, 1),
+                st.integers(0, 12),
+                st.integers(0, 12),
+                st.sampled_from((0, 0, 0, LATE, MARGIN, HISTORY, AHEAD)),
+            ),
+            min_size=1,
+            max_size=5,
+        ),
+        is_followed=st.booleans(),
     )
-    def read(self, door, people, fps, later):
-        self.order += 1  # two readings of one moment are never at the same microsecond
-        self.last_row = self.site.one(
-            "insert into realtime_metrics (session_id, timestamp, current_people_count, fps_current)"
-            " values (%s, clock_timestamp() + %s * interval '1 second', %s, %s) returning id",
-            self.doors[door].id,
-            later,
-            people,
-            fps,
-        )
-        self.queue.append((door, self.now + later, self.order, people, fps, later))
+    def read(self, readings, is_followed):
+        for door, people, fps, later in readings:
+            self.order += 1  # two readings of one moment are never at the same microsecond
+            self.last_row = self.site.one(
+                "insert into realtime_metrics (session_id, timestamp, current_people_count, fps_current)"
+                " values (%s, clock_timestamp() + %s * interval '1 second', %s, %s) returning id",
+                self.doors[door].id,
+                later,
+                people,
+                fps,
+            )
+            self.queue.append((door, self.now + later, self.order, people, fps, later))
+        if is_followed:
+            self.follow()
 
     @rule()
     def repeat(self):
         if self.last_row:
             self.site.sql.execute(
-                "insert into realtime_metrics select * from realtime_metrics where id = %s"
-                " on conflict (id) do nothing",
+                "insert into realtime_metrics select * from realtime_metrics where id = %s on conflict (id) do nothing",
                 (self.last_row,),
             )
 
@@ -464,11 +475,15 @@ class Watch(RuleBasedStateMachine):
             one.reported -= 2 * int(SILENCE_SECONDS)
         self.look()
 
-    @rule(seconds=st.sampled_from((250, 650)))
-    def wait(self, seconds):
+    @rule(
+        seconds=st.sampled_from((250, 650)),
+        reading=st.tuples(st.integers(0, 1), st.integers(0, 12), st.integers(0, 12), st.just(0)),
+    )
+    def wait(self, seconds, reading):
         self.look()
         self.site.wait(seconds)
         self.now += seconds
+        self.read([reading], is_followed=True)
 
     @rule()
     def follow(self):
@@ -585,6 +600,6 @@ def test_alerts_are_exactly_those_of_a_model(site):
     run_state_machine_as_test(
         lambda: Watch(site),
         settings=settings(
-            max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
