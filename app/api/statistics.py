@@ -107,6 +107,9 @@ class SessionStatistics(Described):
     average: float
     first_movement: _Time | None = Field(description="Its minute; null if there is none.")
     last_movement: _Time | None
+    ahead_seconds: _Count = Field(
+        description="How far the latest of its rows is ahead, if that is more than CLOCK_MARGIN_SECONDS; else 0."
+    )
 
 
 class TodayStatistics(Described):
@@ -124,6 +127,7 @@ class NowStatistics(Described):
     active_sessions: _Count
     silent_sessions: _Count = Field(description="Those of them whose newest reading is older than two minutes.")
     inside_silent: _Count = Field(description="How many of the people inside were counted by these.")
+    ahead_sessions: _Count = Field(description="Those that sent rows from further ahead than CLOCK_MARGIN_SECONDS.")
     open_alerts: _Count
 
 
@@ -179,7 +183,8 @@ class Profile(RootModel[list[ProfileHour]]):
 def session_statistics(path: ById, query: ZoneQuery) -> Response:
     """Inside, peak and average are people; the average is over time, from the first movement to the last."""
     read_row(SESSIONS, path.id)
-    return _answer(SESSION_STATISTICS, session=path.id, zone=query.tz)
+    margin = current_feed().config.clock_margin_seconds
+    return _answer(SESSION_STATISTICS, session=path.id, zone=query.tz, margin=margin)
 
 
 @api.get("/stats", summary="Today and now, of all sessions", responses={200: TodayAndNow, 304: None})

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -154,6 +155,60 @@ def check_rights(connection: Connection, _config: Config) -> Iterator[Finding]:
         yield Finding("superuser", f"{me} is one", "Let the feed connect as a role of its own: least rights.")
 
 
+def check_clocks_of_producers(connection: Connection, config: Config) -> Iterator[Finding]:
+    """Sessions whose rows are of another time than that at which they come."""
+    ahead = _rows(
+        connection,
+        "select session_name, extract(epoch from least(latest, '9999-12-31') - now())::bigint from sessions s"
+        " cross join lateral (select greatest("
+        "   (select max(timestamp) from realtime_metrics where session_id = s.id),"
+        "   (select max(movement_time) from people_movements where session_id = s.id)) as latest) l"
+        " where s.status = 'active' and latest > now() + %s * interval '1 second' order by 2 desc",
+        config.clock_margin_seconds,
+    )
+    yield Finding(
+        "clocks ahead",
+        _names(ahead) or "none of the active sessions",
+        f"More than {config.clock_margin_seconds:g} s: these rows count in no figure of now until their time has come."
+        " Set the camera's clock, and let it send UTC."
+        if ahead
+        else "",
+    )
+    behind = _rows(
+        connection,
+        "select s.session_name, min(age)::bigint from ("
+        "   select session_id, is_history(taken_at, recorded_at) as is_history,"
+        "          extract(epoch from recorded_at - taken_at) as age"
+        "   from change_log cross join lateral (values (coalesce(payload::json -> 'data' ->> 'timestamp',"
+        "        payload::json -> 'data' ->> 'movement_time')::timestamptz)) as t (taken_at)"
+        "   where id > (select max(id) - 5000 from change_log) and action = 'INSERT'"
+        "     and table_name in ('realtime_metrics', 'people_movements') and isfinite(taken_at)"
+        "     and recorded_at > now() - interval '10 minutes') as rows"
+        " join sessions s on s.id = session_id and s.status = 'active' group by s.id having bool_and(is_history)"
+        " order by 2 desc",
+    )
+    yield Finding(
+        "clocks behind",
+        _names(behind) or "none of the active sessions",
+        "All that these sent lately was more than 10 minutes old when it came. If that is no backfill, set the clock."
+        if behind
+        else "",
+    )
+
+
+def check_thresholds(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """Thresholds that can never raise an alert."""
+    idle = _rows(
+        connection,
+        "select threshold_name from alert_thresholds where alert_type = 'unmeasured' and is_active order by 1",
+    )
+    yield Finding(
+        "thresholds",
+        f"{', '.join(name for (name,) in idle[:5])}: watching nothing" if idle else "each watches something",
+        "No reading has what their names say. Give them an alert_type, or delete them." if idle else "",
+    )
+
+
 def check_space(_connection: object, config: Config) -> Iterator[Finding]:
     """Room on the disk of the embedded server."""
     if config.database_url:
@@ -202,6 +257,8 @@ CHECKS: tuple[Callable[[Connection, Config], Iterator[Finding]], ...] = (
     check_notify,
     check_clock,
     check_rights,
+    check_clocks_of_producers,
+    check_thresholds,
     check_space,
     check_feed,
 )
@@ -255,6 +312,12 @@ def _rows(connection: Connection, question: str, *values: object) -> list[tuple[
     with connection.cursor() as cursor:
         cursor.execute(question, values)
         return cursor.fetchall()
+
+
+def _names(sessions: list[tuple[Any, ...]]) -> str:
+    """The first sessions by name, and how far each is off."""
+    shown = [f"{name} by {timedelta(seconds=seconds)}" for name, seconds in sessions[:3]]
+    return ", ".join([*shown, *([f"and {len(sessions) - 3} more"] if len(sessions) > 3 else [])])
 
 
 def _ask(connection: Connection, question: str, *values: object) -> str:

@@ -46,6 +46,7 @@ def command(tz: str | None) -> None:
         ("inside now", now["inside"]),
         ("active sessions", now["active_sessions"]),
         ("silent of these", f"{now['silent_sessions']}, with {now['inside_silent']} inside"),
+        ("clocks ahead", f"{now['ahead_sessions']} of these"),
         ("open alerts", now["open_alerts"]),
         ("entered today", today["entered"]),
         ("exited today", today["exited"]),

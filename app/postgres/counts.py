@@ -18,7 +18,12 @@ select json_build_object(
     'peak', coalesce(max(peak), 0),
     'average', round(coalesce(sum(spent + inside * minutes_after)
                               / (extract(epoch from max(last_minute) - min(first_minute)) / 60 + 1), 0), 3),
-    'first_movement', min(first_minute), 'last_movement', max(last_minute))::text
+    'first_movement', min(first_minute), 'last_movement', max(last_minute),
+    'ahead_seconds', (select coalesce(round(extract(epoch from max(least(latest, '9999-12-31T00:00Z')) - now())), 0)
+        from (select max(timestamp) as latest from realtime_metrics where session_id = :session
+              union all
+              select max(movement_time) from people_movements where session_id = :session) as rows
+        where latest > now() + :margin * interval '1 second'))::text
 from (select *, extract(epoch from coalesce(lead(first_minute) over (order by start),
                                             last_minute + interval '1 minute') - "end") / 60 as minutes_after
       from movement_spans('-infinity', 'infinity', :session, :zone, false)) as spans
@@ -33,7 +38,14 @@ with ends as materialized (
     select coalesce(sum(d.people), 0)::bigint as inside,
            count(*) as active_sessions,
            count(*) filter (where d.taken_at < now() - :quiet * interval '1 second') as silent_sessions,
-           coalesce(sum(d.people) filter (where d.taken_at < now() - :quiet * interval '1 second'), 0) as inside_silent
+           coalesce(sum(d.people) filter (where d.taken_at < now() - :quiet * interval '1 second'), 0) as inside_silent,
+           count(*) filter (where exists (
+               select from realtime_metrics
+               where session_id = d.session_id and timestamp > now() + :margin * interval '1 second'
+           ) or exists (
+               select from people_movements
+               where session_id = d.session_id and movement_time > now() + :margin * interval '1 second'
+           )) as ahead_sessions
     from doors_of_now(:zone, :margin * interval '1 second', :silence * interval '1 second') d
 ), today as (
     select coalesce(sum(entered), 0) as entered, coalesce(sum(exited), 0) as exited, coalesce(max(peak), 0) as peak
@@ -44,7 +56,7 @@ with ends as materialized (
 select json_build_object(
     'today', json_build_object('entered', entered, 'exited', exited, 'peak', greatest(peak, inside)),
     'now', json_build_object('inside', inside, 'active_sessions', active_sessions, 'silent_sessions', silent_sessions,
-                             'inside_silent', inside_silent,
+                             'inside_silent', inside_silent, 'ahead_sessions', ahead_sessions,
                              'open_alerts', (select count(*) from alert_logs where not is_resolved)))::text
 from today, present
 """)

@@ -130,6 +130,27 @@ def test_what_is_ahead_of_now_steers_no_figure_and_no_alert(client, door, keep):
     assert client.get("/api/metrics?count=true").json["total"] == 3  # all of them are kept
 
 
+def test_clocks_that_are_ahead_are_counted_and_said(client, door):
+    steady, ahead, moving = door(), door(), door()
+    read(client, steady, 5, ago(seconds=-60))
+    read(client, ahead, 5, ago(hours=-7))
+    move(client, moving, "in", at=ago(days=-1))
+    assert now(client)["ahead_sessions"] == 2
+    seconds = [client.get(f"/api/sessions/{one}/statistics").json["ahead_seconds"] for one in (steady, ahead, moving)]
+    assert seconds[0] == 0
+    assert 25_190 <= seconds[1] <= 25_200
+    assert 86_390 <= seconds[2] <= 86_400
+    client.post(f"/api/sessions/{ahead}/stop")
+    assert now(client)["ahead_sessions"] == 1
+
+
+def test_a_reading_says_when_it_came_beside_when_it_was_taken(client, door):
+    row = {"session_id": door(), "timestamp": "2020-01-01T00:00:00Z", "created_at": "2019-01-01T00:00:00Z"}
+    kept = client.post("/api/metrics", json=row).json
+    assert kept["timestamp"].startswith("2020-01-01")
+    assert kept["created_at"] >= ago(minutes=1)
+
+
 def test_late_readings_steer_nothing(client, door, keep):
     client.post("/api/thresholds", json={"threshold_name": "crowd", "threshold_value": 20})
     session_id = door()

@@ -140,6 +140,29 @@ def test_the_doctor_and_ready_notice_functions_of_another_program(gunicorn, sql,
     assert sql.fetchone() == (0,)  # the doctor's own rows are taken back
 
 
+def test_the_doctor_names_clocks_that_are_off_and_thresholds_that_watch_nothing(sql, database_url):
+    doors = {}
+    for name in ("good", "ahead", "behind", "infinite"):
+        sql.execute("insert into sessions (session_name) values (%s) returning id", (name,))
+        doors[name] = sql.fetchone()[0]
+    for name, taken_at in (
+        ("good", "now() - interval '3 hours'"),
+        ("good", "now()"),
+        ("ahead", "now() + interval '7 hours'"),
+        ("behind", "now() - interval '2 hours'"),
+        ("infinite", "'infinity'"),
+    ):
+        sql.execute(f"insert into realtime_metrics (session_id, timestamp) values (%s, {taken_at})", (doors[name],))
+    sql.execute("insert into alert_thresholds (threshold_name, threshold_value) values ('detection_accuracy_low', 80)")
+    seen = run("doctor", DATABASE_URL=database_url, PORT=1).stdout
+    lines = {line[2:26].strip(): line[27:] for line in seen.splitlines()}
+    assert lines["clocks ahead"].startswith("infinite by ")
+    assert "ahead by 6:59:5" in lines["clocks ahead"] or "ahead by 7:00:00" in lines["clocks ahead"]
+    assert "good" not in lines["clocks ahead"] + lines["clocks behind"]
+    assert lines["clocks behind"] == "behind by 2:00:00"
+    assert lines["thresholds"] == "detection_accuracy_low: watching nothing"
+
+
 def test_the_doctor_looks_at_the_rest_while_the_database_is_away():
     seen = run("doctor", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", PORT=1)
     assert seen.returncode == 1

@@ -195,7 +195,8 @@ def test_stats_show_today_and_now(client, session_id, writer):
     shown = client.get("/api/stats").json
     assert shown["today"] == {"entered": 1, "exited": 0, "peak": 9}
     assert shown["now"] == {
-        "inside": 9, "active_sessions": 1, "silent_sessions": 0, "inside_silent": 0, "open_alerts": 1,
+        "inside": 9, "active_sessions": 1, "silent_sessions": 0, "inside_silent": 0, "ahead_sessions": 1,
+        "open_alerts": 1,
     }  # fmt: skip
 
 

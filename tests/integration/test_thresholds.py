@@ -570,7 +570,7 @@ class Watch(RuleBasedStateMachine):
                 state.alert.value = value
 
     def _raise(self, key, state):
-        state.alert = Alert(*key, state.value)
+        state.alert = Alert(key[0], key[1], state.value)
         self.alerts.append(state.alert)
 
     def _end(self, key, value):
@@ -598,7 +598,7 @@ class Watch(RuleBasedStateMachine):
 
 def test_alerts_are_exactly_those_of_a_model(site):
     run_state_machine_as_test(
-        lambda: Watch(site),
+        lambda: Watch(site),  # type: ignore[arg-type]  # it takes whatever makes a machine
         settings=settings(
             max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
         ),
