@@ -485,8 +485,14 @@ $$;
 CREATE FUNCTION public.local_start(unit text, moment timestamp with time zone, zone text) RETURNS timestamp with time zone
     LANGUAGE sql STABLE
     AS $$
-    select case when unit in ('day', 'week') then local_midnight(date_trunc(unit, moment at time zone zone), zone)
-                else date_trunc(unit, moment, zone) end
+    select case
+        when unit in ('day', 'week') then local_midnight(date_trunc(unit, moment at time zone zone), zone)
+        when (start at time zone zone) - (start at time zone 'UTC') = (moment at time zone zone) - (moment at time zone 'UTC')
+            then start
+        else coalesce((select min(later) from generate_series(start, moment, interval '15 minutes') as later
+                       where (later at time zone zone) - (later at time zone 'UTC')
+                           = (moment at time zone zone) - (moment at time zone 'UTC')), start) end
+    from (select date_trunc(unit, moment, zone) as start) as s
 $$;
 
 CREATE FUNCTION public.movement_deltas(after bigint, upto bigint) RETURNS TABLE(session_id uuid, minute timestamp with time zone, entered bigint, exited bigint)

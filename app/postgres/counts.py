@@ -74,7 +74,7 @@ with spans as (
                                  :until, :session, :zone, :bucket = 'minute')
 ), keyed as (
     select case when :bucket in ('day', 'week') then date_trunc(:bucket, start at time zone :zone) at time zone 'UTC'
-                else date_trunc(:bucket, start, :zone) end as key,
+                else local_start(:bucket, start, :zone) end as key,
            sum(entered) as entered, sum(exited) as exited,
            max(peak) as peak, (array_agg(inside order by start desc))[1] as inside, max(start) as latest
     from spans group by 1
@@ -84,7 +84,7 @@ with spans as (
            entered, exited, peak, inside, latest
     from keyed
 ), starts as (
-    select date_trunc(:bucket, step, :zone) as start from generate_series(
+    select local_start(:bucket, step, :zone) as start from generate_series(
         local_start('day', cast(:since as timestamptz), :zone), cast(:until as timestamptz) - interval '1 microsecond',
         case :bucket when 'minute' then interval '1 minute' else interval '15 minutes' end) as step
     where :bucket in ('minute', 'hour')

@@ -261,7 +261,7 @@ def test_what_has_to_last_raises_no_alert_before(site):
     door = site.door()
     site.read(door, 12)
     site.wait(500)
-    site.read(door, 9)  # not reached, though within the margin: it begins anew
+    site.read(door, 9)  # not reached, though within the margin: it starts over
     site.read(door, 13)
     site.wait(500)
     site.look()
