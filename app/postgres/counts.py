@@ -63,18 +63,32 @@ from today, present
 # How old a door's newest reading may be before the door is shown as silent, in seconds.
 QUIET_SECONDS = 120
 
+
+def _start_of(moment: str) -> str:
+    """The start of the minute or hour of a moment: ``local_start`` is asked only where the clock changed in between.
+
+    Calling it for each quarter of ten thousand hours took 0.5 s.
+    """
+    offset = "(({0}) at time zone :zone) - (({0}) at time zone 'UTC')"
+    start = f"date_trunc(:bucket, {moment}, :zone)"
+    return (
+        f"case when {offset.format(start)} = {offset.format(moment)} then {start}"
+        f" else local_start(:bucket, {moment}, :zone) end"
+    )
+
+
 # Hours are those of the wall clock, so a day on which clocks change has 23 or 25 of them (and where clocks change by
 # half an hour, one that lasts half an hour); the steps find each of them. Days and weeks are steps of the calendar.
 # Everything begins at a local midnight, because the count inside does; an empty bucket keeps the count of the bucket
 # before it on the same day. A week ends with the count inside on its last day, as far as the range goes.
-_BUCKETS = """
+_BUCKETS = f"""
 with spans as (
     select * from movement_spans(local_start(case :bucket when 'week' then 'week' else 'day' end,
                                              cast(:since as timestamptz), :zone),
                                  :until, :session, :zone, :bucket = 'minute')
 ), keyed as (
     select case when :bucket in ('day', 'week') then date_trunc(:bucket, start at time zone :zone) at time zone 'UTC'
-                else local_start(:bucket, start, :zone) end as key,
+                else {_start_of("start")} end as key,
            sum(entered) as entered, sum(exited) as exited,
            max(peak) as peak, (array_agg(inside order by start desc))[1] as inside, max(start) as latest
     from spans group by 1
@@ -84,7 +98,7 @@ with spans as (
            entered, exited, peak, inside, latest
     from keyed
 ), starts as (
-    select local_start(:bucket, step, :zone) as start from generate_series(
+    select {_start_of("step")} as start from generate_series(
         local_start('day', cast(:since as timestamptz), :zone), cast(:until as timestamptz) - interval '1 microsecond',
         case :bucket when 'minute' then interval '1 minute' else interval '15 minutes' end) as step
     where :bucket in ('minute', 'hour')
