@@ -254,7 +254,8 @@ def test_the_api_the_command_and_plain_sql_agree_on_random_rows(client, app, doo
 _CHANGES = """
 with days as materialized (
     select name, day, (day at time zone name) - (day at time zone 'UTC') as shift
-    from pg_timezone_names, generate_series('2024-01-01T00:00Z'::timestamptz, '2028-01-01T00:00Z', interval '1 day') as day
+    from pg_timezone_names,
+         generate_series('2024-01-01T00:00Z'::timestamptz, '2028-01-01T00:00Z', interval '1 day') as day
     where name !~ '^(posix/|localtime|Factory)'
 ), changed as (
     select *, lead(shift) over (partition by name order by day) as next from days
