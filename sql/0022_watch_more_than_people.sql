@@ -386,9 +386,12 @@ begin
     with ended as (
         update sessions s
         set status = 'error', end_time = r.reported_at,
+            -- In a database that was adopted the column may be numeric(10,2), and end at three years.
             duration_seconds = case when isfinite(s.start_time) and isfinite(r.reported_at)
-                                    then greatest(0, extract(epoch from r.reported_at - s.start_time)) end
-        from session_reports r
+                                    then least(greatest(0, extract(epoch from r.reported_at - s.start_time)), limit_) end
+        from session_reports r, (
+            select case when atttypmod >= 0 then 99999999 else 'infinity'::double precision end as limit_
+            from pg_attribute where attrelid = 'sessions'::regclass and attname = 'duration_seconds') as widest
         where r.session_id = s.id and s.status = 'active' and greatest(r.reported_at, s.updated_at) < now() - silence
         returning s.id, s.end_time
     ), calmed as (

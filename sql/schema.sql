@@ -176,9 +176,12 @@ begin
     with ended as (
         update sessions s
         set status = 'error', end_time = r.reported_at,
+            -- In a database that was adopted the column may be numeric(10,2), and end at three years.
             duration_seconds = case when isfinite(s.start_time) and isfinite(r.reported_at)
-                                    then greatest(0, extract(epoch from r.reported_at - s.start_time)) end
-        from session_reports r
+                                    then least(greatest(0, extract(epoch from r.reported_at - s.start_time)), limit_) end
+        from session_reports r, (
+            select case when atttypmod >= 0 then 99999999 else 'infinity'::double precision end as limit_
+            from pg_attribute where attrelid = 'sessions'::regclass and attname = 'duration_seconds') as widest
         where r.session_id = s.id and s.status = 'active' and greatest(r.reported_at, s.updated_at) < now() - silence
         returning s.id, s.end_time
     ), calmed as (
@@ -844,6 +847,22 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.round_to_bounds() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if tg_table_name = 'people_movements' then
+        new.confidence_score := round(new.confidence_score::numeric, 2);
+    elsif tg_table_name = 'sessions' then
+        new.confidence_threshold := round(new.confidence_threshold::numeric, 2);
+    else
+        new.cpu_usage_percentage := round(new.cpu_usage_percentage::numeric, 2);
+    end if;
+    return new;
+end
+$$;
+
 CREATE FUNCTION public.row_text(source record) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -952,6 +971,47 @@ begin
 end
 $$;
 
+CREATE TABLE public.sessions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    session_name text NOT NULL,
+    input_source text,
+    output_path text,
+    start_time timestamp with time zone DEFAULT now() NOT NULL,
+    end_time timestamp with time zone,
+    duration_seconds double precision,
+    status public.session_status DEFAULT 'active'::public.session_status NOT NULL,
+    fps double precision,
+    total_frames integer,
+    resolution_width integer,
+    resolution_height integer,
+    confidence_threshold double precision DEFAULT 0.3,
+    skip_frames integer DEFAULT 3,
+    max_disappeared integer DEFAULT 15,
+    max_distance integer DEFAULT 80,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT sessions_confidence_threshold_check CHECK (((confidence_threshold >= (0)::double precision) AND (confidence_threshold <= (1)::double precision))),
+    CONSTRAINT sessions_duration_seconds_check CHECK (((duration_seconds >= (0)::double precision) AND (duration_seconds < 'Infinity'::double precision))),
+    CONSTRAINT sessions_fps_check CHECK (((fps >= (0)::double precision) AND (fps < 'Infinity'::double precision))),
+    CONSTRAINT sessions_max_disappeared_check CHECK ((max_disappeared >= 0)),
+    CONSTRAINT sessions_max_distance_check CHECK ((max_distance >= 0)),
+    CONSTRAINT sessions_resolution_height_check CHECK ((resolution_height >= 0)),
+    CONSTRAINT sessions_resolution_width_check CHECK ((resolution_width >= 0)),
+    CONSTRAINT sessions_skip_frames_check CHECK ((skip_frames >= 0)),
+    CONSTRAINT sessions_total_frames_check CHECK ((total_frames >= 0))
+);
+
+CREATE VIEW public.active_sessions AS
+ SELECT s.id,
+    s.session_name,
+    s.status,
+    s.start_time,
+    s.fps,
+    d.taken_at AS last_reading,
+    d.people AS current_people_count
+   FROM (public.doors_of_now('UTC'::text, '00:02:00'::interval, '01:00:00'::interval) d(session_id, taken_at, people)
+     JOIN public.sessions s ON ((s.id = d.session_id)));
+
 CREATE TABLE public.alert_cursor (
     is_only boolean DEFAULT true NOT NULL,
     evaluated bigint NOT NULL,
@@ -1032,6 +1092,20 @@ ALTER TABLE public.change_log_pending ALTER COLUMN pending_id ADD GENERATED ALWA
     CACHE 1
 );
 
+CREATE VIEW public.daily_analytics AS
+SELECT
+    NULL::text AS session_name,
+    NULL::date AS date_timestamp,
+    NULL::bigint AS total_people_entered,
+    NULL::bigint AS total_people_exited;
+
+CREATE VIEW public.hourly_analytics AS
+SELECT
+    NULL::text AS session_name,
+    NULL::timestamp with time zone AS hour_timestamp,
+    NULL::bigint AS people_entered,
+    NULL::bigint AS people_exited;
+
 CREATE TABLE public.movement_counts (
     session_id uuid NOT NULL,
     minute timestamp with time zone NOT NULL,
@@ -1108,44 +1182,40 @@ CREATE TABLE public.realtime_metrics (
     CONSTRAINT realtime_metrics_processing_latency_ms_check CHECK (((processing_latency_ms >= (0)::double precision) AND (processing_latency_ms < 'Infinity'::double precision)))
 );
 
+CREATE VIEW public.recent_movements AS
+ SELECT m.id,
+    m.session_id,
+    s.session_name,
+    m.person_id,
+    m.movement_direction,
+    m.movement_time,
+    m.centroid_x,
+    m.centroid_y,
+    m.confidence_score
+   FROM (public.people_movements m
+     JOIN public.sessions s ON ((s.id = m.session_id)))
+  WHERE (m.movement_time >= (now() - '01:00:00'::interval))
+  ORDER BY m.movement_time DESC;
+
 CREATE TABLE public.session_reports (
     session_id uuid NOT NULL,
     reported_at timestamp with time zone NOT NULL
 );
 
-CREATE TABLE public.sessions (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    session_name text NOT NULL,
-    input_source text,
-    output_path text,
-    start_time timestamp with time zone DEFAULT now() NOT NULL,
-    end_time timestamp with time zone,
-    duration_seconds double precision,
-    status public.session_status DEFAULT 'active'::public.session_status NOT NULL,
-    fps double precision,
-    total_frames integer,
-    resolution_width integer,
-    resolution_height integer,
-    confidence_threshold double precision DEFAULT 0.3,
-    skip_frames integer DEFAULT 3,
-    max_disappeared integer DEFAULT 15,
-    max_distance integer DEFAULT 80,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT sessions_confidence_threshold_check CHECK (((confidence_threshold >= (0)::double precision) AND (confidence_threshold <= (1)::double precision))),
-    CONSTRAINT sessions_duration_seconds_check CHECK (((duration_seconds >= (0)::double precision) AND (duration_seconds < 'Infinity'::double precision))),
-    CONSTRAINT sessions_fps_check CHECK (((fps >= (0)::double precision) AND (fps < 'Infinity'::double precision))),
-    CONSTRAINT sessions_max_disappeared_check CHECK ((max_disappeared >= 0)),
-    CONSTRAINT sessions_max_distance_check CHECK ((max_distance >= 0)),
-    CONSTRAINT sessions_resolution_height_check CHECK ((resolution_height >= 0)),
-    CONSTRAINT sessions_resolution_width_check CHECK ((resolution_width >= 0)),
-    CONSTRAINT sessions_skip_frames_check CHECK ((skip_frames >= 0)),
-    CONSTRAINT sessions_total_frames_check CHECK ((total_frames >= 0))
-);
-
 CREATE TABLE public.silent_sessions (
     session_id uuid NOT NULL,
     ended_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.system_config (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    config_key text NOT NULL,
+    config_value text NOT NULL,
+    config_type text DEFAULT 'string'::text NOT NULL,
+    description text,
+    is_active boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 ALTER TABLE ONLY public.alert_cursor
@@ -1190,6 +1260,12 @@ ALTER TABLE ONLY public.sessions
 ALTER TABLE ONLY public.silent_sessions
     ADD CONSTRAINT silent_sessions_pkey PRIMARY KEY (session_id);
 
+ALTER TABLE ONLY public.system_config
+    ADD CONSTRAINT system_config_config_key_key UNIQUE (config_key);
+
+ALTER TABLE ONLY public.system_config
+    ADD CONSTRAINT system_config_pkey PRIMARY KEY (id);
+
 CREATE INDEX alert_logs_open_idx ON public.alert_logs USING btree (triggered_at, id) WHERE (NOT is_resolved);
 
 CREATE INDEX alert_logs_session_id_idx ON public.alert_logs USING btree (session_id, triggered_at, id);
@@ -1224,6 +1300,50 @@ CREATE INDEX sessions_start_time_idx ON public.sessions USING btree (start_time,
 
 CREATE INDEX sessions_status_idx ON public.sessions USING btree (status, created_at, id);
 
+CREATE OR REPLACE VIEW public.daily_analytics AS
+ SELECT s.session_name,
+    ((c.minute AT TIME ZONE 'UTC'::text))::date AS date_timestamp,
+    (sum(c.entered))::bigint AS total_people_entered,
+    (sum(c.exited))::bigint AS total_people_exited
+   FROM (( SELECT movement_counts.session_id,
+            movement_counts.minute,
+            movement_counts.entered,
+            movement_counts.exited
+           FROM public.movement_counts
+        UNION ALL
+         SELECT movement_deltas.session_id,
+            movement_deltas.minute,
+            movement_deltas.entered,
+            movement_deltas.exited
+           FROM public.movement_deltas(( SELECT movement_counts_cursor.folded
+                   FROM public.movement_counts_cursor), '9223372036854775807'::bigint) movement_deltas(session_id, minute, entered, exited)) c
+     JOIN public.sessions s ON ((s.id = c.session_id)))
+  GROUP BY s.id, (((c.minute AT TIME ZONE 'UTC'::text))::date)
+ HAVING ((sum(c.entered) <> (0)::numeric) OR (sum(c.exited) <> (0)::numeric))
+  ORDER BY (((c.minute AT TIME ZONE 'UTC'::text))::date) DESC;
+
+CREATE OR REPLACE VIEW public.hourly_analytics AS
+ SELECT s.session_name,
+    date_trunc('hour'::text, c.minute) AS hour_timestamp,
+    (sum(c.entered))::bigint AS people_entered,
+    (sum(c.exited))::bigint AS people_exited
+   FROM (( SELECT movement_counts.session_id,
+            movement_counts.minute,
+            movement_counts.entered,
+            movement_counts.exited
+           FROM public.movement_counts
+        UNION ALL
+         SELECT movement_deltas.session_id,
+            movement_deltas.minute,
+            movement_deltas.entered,
+            movement_deltas.exited
+           FROM public.movement_deltas(( SELECT movement_counts_cursor.folded
+                   FROM public.movement_counts_cursor), '9223372036854775807'::bigint) movement_deltas(session_id, minute, entered, exited)) c
+     JOIN public.sessions s ON ((s.id = c.session_id)))
+  GROUP BY s.id, (date_trunc('hour'::text, c.minute))
+ HAVING ((sum(c.entered) <> (0)::numeric) OR (sum(c.exited) <> (0)::numeric))
+  ORDER BY (date_trunc('hour'::text, c.minute)) DESC;
+
 CREATE CONSTRAINT TRIGGER alert_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.alert_logs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_alert_change();
 
 CREATE TRIGGER alert_logs_keep_resolved_at BEFORE INSERT OR UPDATE OF is_resolved ON public.alert_logs FOR EACH ROW EXECUTE FUNCTION public.keep_resolved_at();
@@ -1246,9 +1366,15 @@ CREATE CONSTRAINT TRIGGER movement_change_trigger AFTER INSERT OR DELETE OR UPDA
 
 CREATE TRIGGER movement_truncate AFTER TRUNCATE ON public.people_movements FOR EACH STATEMENT EXECUTE FUNCTION public.notify_movement_change();
 
+CREATE TRIGGER people_movements_round BEFORE INSERT OR UPDATE ON public.people_movements FOR EACH ROW WHEN (((new.confidence_score > (1)::double precision) OR (new.confidence_score < (0)::double precision))) EXECUTE FUNCTION public.round_to_bounds();
+
+CREATE TRIGGER realtime_metrics_round BEFORE INSERT OR UPDATE ON public.realtime_metrics FOR EACH ROW WHEN (((new.cpu_usage_percentage > (100)::double precision) OR (new.cpu_usage_percentage < (0)::double precision))) EXECUTE FUNCTION public.round_to_bounds();
+
 CREATE CONSTRAINT TRIGGER session_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.sessions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_session_change();
 
 CREATE TRIGGER session_truncate AFTER TRUNCATE ON public.sessions FOR EACH STATEMENT EXECUTE FUNCTION public.notify_session_change();
+
+CREATE TRIGGER sessions_round BEFORE INSERT OR UPDATE ON public.sessions FOR EACH ROW WHEN (((new.confidence_threshold > (1)::double precision) OR (new.confidence_threshold < (0)::double precision))) EXECUTE FUNCTION public.round_to_bounds();
 
 CREATE TRIGGER sessions_touch_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION public.touch_updated_at();
 

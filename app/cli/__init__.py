@@ -16,6 +16,7 @@ from flask.cli import AppGroup
 from app.config import Config, ConfigError
 
 _COMMANDS = {
+    "adopt": "app.cli.adopt:command",
     "database-url": "app.cli.database:url_command",
     "doctor": "app.cli.doctor:command",
     "grant": "app.cli.grant:command",

@@ -11,7 +11,10 @@ from psycopg2 import sql
 from app.cli.database import database
 from app.postgres.connections import connect
 
-_READ = "grant select on sessions, people_movements, realtime_metrics, alert_thresholds, alert_logs to {role}"
+_READ = (
+    "grant select on sessions, people_movements, realtime_metrics, alert_thresholds, alert_logs,"
+    " active_sessions, recent_movements, hourly_analytics, daily_analytics to {role}"
+)
 _CONNECT = "grant connect on database {database} to {role}"
 RIGHTS: dict[str, tuple[str, ...]] = {
     # Begins, describes and ends sessions; adds movements, readings and alerts. Sees no one else's changes.

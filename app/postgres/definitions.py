@@ -67,5 +67,5 @@ def differences(connection: Connection, *, only_recording: bool = False) -> Iter
 
 
 def _plain(definition: str) -> str:
-    """Without the schema, which PostgreSQL names or not, depending on the search_path."""
-    return definition.replace("public.", "")
+    """Without the schema, which PostgreSQL names or not, and the type of numbers, which is the column's."""
+    return re.sub(r"\((\d+)\)::(?:double precision|numeric|real)", r"\1", definition.replace("public.", ""))

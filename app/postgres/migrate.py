@@ -81,6 +81,14 @@ def missing_files(url: str, folder: Path = FOLDER) -> list[str]:
     return sorted(file.name for file in folder.glob("[0-9]*.sql") if file.name not in applied)
 
 
+def mark_applied(connection: Connection, file: Path) -> None:
+    """Say that a file needs not be applied, as part of the connection's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TABLE)
+        digest = _digest(file.read_text("utf-8"))
+        cursor.execute("insert into schema_migrations (name, sha256) values (%s, %s)", (file.name, digest))
+
+
 def _applied(connection: Connection) -> dict[str, str]:
     with connection.cursor() as cursor:
         # Two runners may create it at once, and then one of them fails.

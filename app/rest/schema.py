@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -74,6 +75,17 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _rounding(most: float) -> Callable[[object], object]:
+    """Rounds what overshoots 0 or ``most`` a little, as single precision does, to hundredths, as the database does."""
+
+    def rounded(value: object) -> object:
+        if isinstance(value, float) and (most < value < most + 1 or -1 < value < 0):
+            return float(Decimal(repr(value)).quantize(Decimal("0.01"), ROUND_HALF_UP)) + 0.0
+        return value
+
+    return rounded
+
+
 Id = Annotated[UUID, StrictFlag(False), BeforeValidator(_text)]  # strict would refuse text once JSON is parsed
 FieldType = Any  # what pydantic accepts as a type: a class, a Literal, an Annotated, a union
 Time = Annotated[AwareDatetime, StrictFlag(False), BeforeValidator(_iso), AfterValidator(_utc)]
@@ -112,7 +124,8 @@ def type_of(column: Column[Any]) -> FieldType:
             limits = {"ge": INTEGER_MIN, "le": INTEGER_MAX, **bounds}
             return Annotated[int, Field(**limits), BeforeValidator(_whole)]
         case Double():
-            return Annotated[float, Field(**bounds)]
+            kind = Annotated[float, Field(**bounds)]
+            return Annotated[kind, BeforeValidator(_rounding(bounds["le"]))] if "le" in bounds else kind
         case _:
             return bool
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import uuid
+from contextlib import closing
 from urllib.parse import quote
 
+import psycopg2
 import pytest
 
 from app import create_app
@@ -422,3 +424,29 @@ def test_pages_may_be_counted(client):
     assert client.get(f"{path}0").status_code == client.get(f"{path}1001").status_code == 400
     both = client.get(f"{path}1&after={second.json['next']}").json["items"]
     assert [row["session_name"] for row in both] == ["door 4"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [(1.0000001, 1.0), (1.004, 1.0), (-0.000001, 0.0), (0.123456, 0.123456), (1.006, None), (-0.006, None)],
+)
+def test_a_share_that_overshoots_is_rounded_as_the_database_rounds_it(client, database_url, sent, kept):
+    session = created(client, "sessions", session_name="door", confidence_threshold=0.5)["id"]
+    row = {"session_id": session, "person_id": 1, "movement_direction": "in", "confidence_score": sent}
+    response = client.post("/api/movements", json=row)
+    assert (response.status_code, response.json.get("confidence_score")) == (201 if kept is not None else 422, kept)
+    with closing(connect(database_url, application_name="camera")) as connection, connection.cursor() as sql:
+        percentage = sent * 100 if 0 < sent < 1 else 100 + (sent - 1) if sent >= 1 else sent
+        try:
+            sql.execute(
+                "with movement as ("
+                "  insert into people_movements (session_id, person_id, movement_direction, confidence_score)"
+                "  values (%s, 1, 'in', %s) returning confidence_score)"
+                ", reading as (insert into realtime_metrics (session_id, cpu_usage_percentage) values (%s, %s))"
+                " select confidence_score from movement",
+                (session, sent, session, percentage),
+            )
+        except psycopg2.errors.CheckViolation:
+            assert kept is None
+        else:
+            assert sql.fetchone() == (kept,)
