@@ -15,17 +15,27 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
-_CHANGE = re.compile(rb'(?P<data>data: \{"type":"data"[^\n]*)\n(?P<position>id: (?P<id>\d+))\n\n')
+# Any order of fields, so that a feed with another one is tried, too.
+_FRAME = re.compile(rb"(?:[a-z]+:[^\n]*\n)+\n")
 
-PLACES: dict[str, Callable[[re.Match[bytes]], int]] = {
-    "in the name of data": lambda frame: frame.start() + 2,
-    "in the data": lambda frame: (frame.start("data") + frame.end("data")) // 2,
-    "before the line feed of data": lambda frame: frame.end("data"),
-    "behind the data": lambda frame: frame.start("position"),
-    "in the name of id": lambda frame: frame.start("position") + 1,
-    "in the id": lambda frame: frame.start("id") + 1,
-    "before the line feed of id": lambda frame: frame.end("id"),
-    "behind the id": lambda frame: frame.end("id") + 1,
+
+def _start(frame: bytes, field: bytes) -> int:
+    return re.search(rb"^%b: " % field, frame, re.MULTILINE).start()
+
+
+def _end(frame: bytes, field: bytes) -> int:
+    return frame.index(b"\n", _start(frame, field))
+
+
+PLACES: dict[str, Callable[[bytes], int]] = {
+    "in the name of data": lambda frame: _start(frame, b"data") + 2,
+    "in the data": lambda frame: (_start(frame, b"data") + _end(frame, b"data")) // 2,
+    "before the line feed of data": lambda frame: _end(frame, b"data"),
+    "behind the data": lambda frame: _end(frame, b"data") + 1,
+    "in the name of id": lambda frame: _start(frame, b"id") + 1,
+    "in the id": lambda frame: _end(frame, b"id") - 2,
+    "before the line feed of id": lambda frame: _end(frame, b"id"),
+    "behind the id": lambda frame: _end(frame, b"id") + 1,
 }
 
 
@@ -40,6 +50,10 @@ class Cut(NamedTuple):
 
 
 EVERY_CUT = [Cut(place, in_chunks) for place in PLACES for in_chunks in (True, False)]
+
+
+def _change_id(frame: bytes) -> int:
+    return int(re.search(rb'"id":\s?(\d+)', frame)[1])
 
 
 class Scissors(socketserver.ThreadingTCPServer):
@@ -82,10 +96,11 @@ class _Connection(socketserver.BaseRequestHandler):
             text += piece
             end = len(text)
             if cut:
-                changes = list(_CHANGE.finditer(text))
+                changes = [frame for frame in _FRAME.finditer(text) if b'"type":"data"' in frame[0]]
                 if len(changes) > 1:
-                    self.request.sendall(text[passed : PLACES[cut.place](changes[1])])
-                    self.server.made.append((cut, int(changes[1]["id"])))
+                    place = changes[1].start() + PLACES[cut.place](changes[1][0])
+                    self.request.sendall(text[passed:place])
+                    self.server.made.append((cut, _change_id(changes[1][0])))
                     self.server.due.popleft()
                     return
                 end = max(passed, text.rfind(b"\n\n") + 2)  # a frame passes as a whole, since it may be the one to cut

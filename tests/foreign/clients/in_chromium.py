@@ -17,6 +17,20 @@ _SCRIPTS = {
         await import('/foreign/event-source-polyfill/src/eventsource.js');
         new EventSourcePolyfill(url).onmessage = ({ data }) => report(data);
     }""",
+    # Not a feed, but one stream after the other: all events of each, up to its end.
+    "streams": """async url => {
+        const { streams, types } = await (await fetch(url)).json();
+        for (const stream of streams) {
+            const source = new EventSource(stream);
+            const events = [];
+            for (const type of types) source.addEventListener(type, ({ data, lastEventId }) => {
+                events.push([type, data, lastEventId]);
+            });
+            await new Promise(end => { source.onerror = end; });
+            source.close();
+            report(JSON.stringify(events));
+        }
+    }""",
     # Unless onclose throws, the end of a stream is the end; unless openWhenHidden, a hidden page has no stream.
     "fetch-event-source": """async url => {
         const { fetchEventSource } = await import('/foreign/@microsoft/fetch-event-source/lib/esm/index');
