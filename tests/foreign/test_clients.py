@@ -1,7 +1,8 @@
 """Clients that others wrote get every change once and in order, wherever a connection is cut.
 
-All run side by side, each behind its own scissors, while rows are written by SQL and gunicorn is reloaded and
-restarted; then each is judged by the change log. docs/reference/clients.md is this in prose.
+All run side by side, each behind its own scissors, while rows are written by SQL and gunicorn is reloaded, restarted
+without its database, and restarted with it; then each is judged by the change log. docs/reference/clients.md is this in
+prose.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ class Client:
                 continue
             if message["type"] == "data":
                 self.seen.append(message["data"]["id"])
-            elif message["type"] == "connection":
-                self.heard.append(message["data"]["status"])
+            elif message["type"] == "error":
+                self.heard.append(message["error"])
 
     @property
     def cut_changes(self):
@@ -87,6 +88,9 @@ class Client:
 
     def has_been_cut(self, times):
         return len(self.scissors.made) >= times or not self.scissors.due or self._is_dead()
+
+    def has_heard_of_an_outage(self):
+        return "database_unavailable" in self.heard or self._is_dead()
 
     def is_at(self, newest):
         return self.seen[-1:] == [newest] or self._is_dead()
@@ -143,7 +147,7 @@ def outcome():
         database = Database(folder / "db", fsync="off")
         stack.callback(database.stop)
         database.start()
-        feed = Feed(folder, database.url, WEB_CONCURRENCY=2, HEARTBEAT_SECONDS=0.5, RETRY_SECONDS=0.1)
+        feed = Feed(folder, database.proxy_url, WEB_CONCURRENCY=2, HEARTBEAT_SECONDS=0.5, RETRY_SECONDS=0.1)
         stack.callback(feed.stop)
         feed.start()
         # Cursors of several digits, for the cuts to fall between.
@@ -165,7 +169,13 @@ def outcome():
                 all_have_been_cut(_FEW)
                 feed.reload()
                 all_have_been_cut(_SOME)
+                # A feed that starts without its database can tell a client that, and no cursor.
                 feed.stop()
+                database.proxy.stop()
+                feed.start()
+                until(lambda: all(client.has_heard_of_an_outage() for client in clients.values()), 60)
+                feed.stop()
+                database.proxy.start()
                 feed.start()
                 all_have_been_cut(len(EVERY_CUT))
             newest = database.execute("select max(id) from change_log")[0][0]

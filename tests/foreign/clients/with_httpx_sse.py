@@ -1,4 +1,7 @@
-"""httpx-sse, reconnecting as its documentation proposes; but there only a ReadError is tried again."""
+"""httpx-sse, reconnecting as its documentation proposes, but for two things.
+
+There only a ReadError is tried again, and an event without an id takes away the id that an earlier connection left.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ with httpx.Client(timeout=30) as client:  # httpx gives up after five silent sec
         try:
             with connect_sse(client, "GET", sys.argv[1], headers=headers) as source:
                 for event in source.iter_sse():
-                    last_event_id = event.id
+                    last_event_id = event.id or last_event_id
                     if event.retry is not None:
                         wait_seconds = event.retry / 1000
                     print(event.data, flush=True)
