@@ -98,7 +98,7 @@ class Client:
     def is_through(self):
         """Whether nothing has kept it from getting its changes; says in the log what has."""
         print(self._log.read_text()[-2000:], self.scissors.made, f"still due: {self.scissors.due}", self.heard)
-        return not self.scissors.due and not self._is_dead()
+        return not self.scissors.due and self.has_heard_of_an_outage() and not self._is_dead()
 
     def stop(self):
         self._process.kill()
@@ -161,29 +161,28 @@ def outcome():
             clients[name] = Client(name, command, cuts, feed.port, cursor, folder)
             stack.callback(clients[name].stop)
 
-        def all_have_been_cut(times):
-            return until(lambda: all(client.has_been_cut(times) for client in clients.values()), 60)
+        def wait_for_all(state):
+            with suppress(AssertionError):  # who does not come is judged below
+                until(lambda: all(map(state, clients.values())), 60)
 
-        with suppress(AssertionError):  # who is late is judged below
-            with _writing(database.url):
-                all_have_been_cut(_FEW)
-                feed.reload()
-                all_have_been_cut(_SOME)
-                # A feed that starts without its database can tell a client that, and no cursor.
-                feed.stop()
-                database.proxy.stop()
-                feed.start()
-                until(lambda: all(client.has_heard_of_an_outage() for client in clients.values()), 60)
-                feed.stop()
-                database.proxy.start()
-                feed.start()
-                all_have_been_cut(len(EVERY_CUT))
-            newest = database.execute("select max(id) from change_log")[0][0]
-            until(lambda: all(client.is_at(newest) for client in clients.values()), 60)
-        yield (
-            clients,
-            [number for (number,) in database.execute("select id from change_log where id > %s order by id", [cursor])],
-        )
+        with _writing(database.url):
+            wait_for_all(lambda client: client.has_been_cut(_FEW))
+            feed.reload()
+            wait_for_all(lambda client: client.has_been_cut(_SOME))
+            # A feed that starts without its database can tell a client that, and no cursor.
+            feed.stop()
+            database.proxy.stop()
+            feed.start()
+            wait_for_all(lambda client: client.has_heard_of_an_outage())
+            feed.stop()
+            database.proxy.start()
+            feed.start()
+            wait_for_all(lambda client: client.has_been_cut(len(EVERY_CUT)))
+        ids = [
+            number for (number,) in database.execute("select id from change_log where id > %s order by id", [cursor])
+        ]
+        wait_for_all(lambda client: client.is_at(ids[-1]))
+        yield clients, ids
 
 
 @pytest.mark.parametrize("name", CLIENTS)
