@@ -1,11 +1,13 @@
-"""An EventSource for tests: plain sockets, and it keeps every id it saw."""
+"""An EventSource for tests: plain sockets, the command line's parser, and it keeps every id it saw."""
 
 from __future__ import annotations
 
 import json
-from http.client import HTTPConnection
+from collections import deque
+from http.client import HTTPConnection, IncompleteRead
 from urllib.parse import urlsplit
 
+from app.cli import event_stream
 from tests.waiting import until
 
 
@@ -19,7 +21,12 @@ class EventStream:
         self.head = self.connection.getresponse()
         self.last_event_id = last_event_id
         self.place: dict[str, object] = {}
-        self.retry_ms = None
+        self._parser = event_stream.EventStream()
+        self._events: deque[event_stream.Event] = deque()
+
+    @property
+    def retry_ms(self):
+        return self._parser.retry_ms
 
     def __enter__(self):
         return self
@@ -33,18 +40,20 @@ class EventStream:
 
     def next(self):
         """The next message; None at the end of the stream."""
-        data = None
-        while line := self.head.readline():
-            name, _, value = line.decode().rstrip("\n").partition(": ")
-            if name == "id":
-                self.last_event_id = int(value)
-            elif name == "data":
-                data = value
-            elif name == "retry":
-                self.retry_ms = int(value)
-            elif not name and data is not None:
-                return json.loads(data)
-        return None
+        while not self._events:
+            if not (piece := self._piece()):
+                return None
+            self._events += self._parser.feed(piece)
+        event = self._events.popleft()
+        if event.last_event_id:
+            self.last_event_id = int(event.last_event_id)
+        return json.loads(event.data)
+
+    def _piece(self):
+        try:
+            return self.head.read1(65536)
+        except IncompleteRead:  # cut within a chunk
+            return b""
 
     def next_of(self, kind):
         """The next message of this type, past all others."""

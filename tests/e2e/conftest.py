@@ -27,13 +27,13 @@ LEFT_OUT = "the browser tests were left out: they need Chromium and the playwrig
 
 def pytest_collection_modifyitems(items):
     ours = [item for item in items if "/e2e/" in item.path.as_posix()]
-    if not ours or _has_browser():
+    if not ours or has_browser():
         return
     for item in ours:
         item.add_marker(pytest.mark.skip(reason=LEFT_OUT))
 
 
-def _has_browser():
+def has_browser():
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
