@@ -7,6 +7,7 @@
  */
 import { delayBefore } from '../feed/backoff';
 import type { Feed } from '../feed/feed';
+import { Listeners } from '../feed/listeners';
 import { TOPICS } from '../feed/protocol';
 import type { Reader } from '../feed/reader';
 
@@ -51,7 +52,7 @@ export class Stats {
   #cancelReopening: (() => void) | null = null;
   #stopWatching = () => {};
   #reader: Reader | null = null;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   readonly #feed: Feed;
   readonly #url: string;
 
@@ -64,10 +65,10 @@ export class Stats {
   readonly get = (): StatsState => this.#state;
 
   readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener);
+    const remove = this.#listeners.add(listener);
     if (this.#listeners.size === 1) this.#start();
     return () => {
-      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#stop();
+      if (remove() && this.#listeners.size === 0) this.#stop();
     };
   };
 
@@ -178,6 +179,6 @@ export class Stats {
     const state = { ...this.#state, ...change };
     const current = state.totals !== null && state.at >= this.#liveSince && this.#failures === 0;
     this.#state = { ...state, fresh: state.live && current };
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.call();
   }
 }

@@ -8,6 +8,7 @@
  */
 import type { Cursor } from './cursor';
 import { RequestError, type Environment } from './environment';
+import { Listeners } from './listeners';
 import { covers, requestFor, startFor, type Coverage, type Need } from './plan';
 import { Reader, type Delivery, type ReaderListener } from './reader';
 import { Stream, type StreamOptions, type StreamState } from './stream';
@@ -35,8 +36,8 @@ export class Feed {
   readonly environment: Environment;
   readonly options: StreamOptions;
   readonly #readers = new Set<Reader>();
-  readonly #watchers = new Set<() => void>();
-  readonly #listeners = new Set<(message: Message) => void>();
+  readonly #watchers = new Listeners();
+  readonly #listeners = new Listeners<[Message]>();
   /** The needs of all tabs; only the leader keeps them. */
   readonly #needs = new Map<string, { need: Need; joined: boolean }>();
   readonly #known = new Set<string>();
@@ -83,14 +84,12 @@ export class Feed {
 
   /** Call back when `state` changes; returns a function that stops. */
   watch(watcher: () => void): () => void {
-    this.#watchers.add(watcher);
-    return () => this.#watchers.delete(watcher);
+    return this.#watchers.add(watcher);
   }
 
   /** Call back for every message, to measure the connection; returns a function that stops. */
   hearAll(listener: (message: Message) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   /** Read a snapshot by REST, with the cursor at which it was read; rejects on any status but 2xx. */
@@ -243,14 +242,14 @@ export class Feed {
 
   #deliver(delivery: Delivery): void {
     this.#heardAt = this.environment.now();
-    for (const listener of this.#listeners) listener(delivery.message);
+    this.#listeners.call(delivery.message);
     for (const reader of [...this.#readers]) reader.deliver(delivery);
   }
 
   #passState(state: StreamState): void {
     if (this.#leading) this.#say({ kind: 'state', leader: this.#leader, state });
     this.#state = state;
-    for (const watcher of [...this.#watchers]) watcher();
+    this.#watchers.call();
   }
 
   #say(word: Word): void {
@@ -287,7 +286,7 @@ export class Feed {
     }
     if (word.kind !== 'delivery') {
       this.#state = word.state;
-      for (const watcher of [...this.#watchers]) watcher();
+      this.#watchers.call();
       return;
     }
     const missed = this.#number !== UNKNOWN && word.number !== this.#number + 1;
