@@ -4,6 +4,7 @@ import type { Environment } from '../src/feed/environment';
 import { Feed } from '../src/feed/feed';
 import { listOf } from '../src/feed/list';
 import { Replica } from '../src/feed/replica';
+import { calm } from './chance';
 import { World } from './world';
 
 afterEach(() => vi.unstubAllGlobals());
@@ -22,7 +23,7 @@ const refusing: Readonly<Record<string, Partial<Environment>>> = {
 
 test.each(Object.keys(refusing))('%s: each tab streams for itself', async (name) => {
   asked = 0;
-  const world = new World(() => 0.5);
+  const world = new World(calm());
   const replicas = [0, 1, 2].map(() => {
     const feed = new Feed(Object.assign(world.openTab(), refusing[name]));
     const replica = new Replica(feed, listOf('movements'));
@@ -43,7 +44,7 @@ test.each(Object.keys(refusing))('%s: each tab streams for itself', async (name)
 test('a channel that stops taking messages costs its own tab no row', async () => {
   const errors = vi.fn();
   vi.stubGlobal('reportError', errors);
-  const world = new World(() => 0.5);
+  const world = new World(calm());
   const environment = world.openTab();
   environment.openChannel = () => ({ postMessage: throws, close: () => {} });
   const replica = new Replica(new Feed(environment), listOf('movements'));

@@ -4,6 +4,7 @@ import { Feed } from '../src/feed/feed';
 import { listOf } from '../src/feed/list';
 import type { Change } from '../src/feed/protocol';
 import { Replica } from '../src/feed/replica';
+import { calm } from './chance';
 import { World } from './world';
 
 const reported: string[] = [];
@@ -25,7 +26,7 @@ function listen(feed: Feed, change: (change: Change) => void, notice = () => {})
 }
 
 test('a consumer that throws costs no other reader a row, in any tab', async () => {
-  const world = new World(() => 0.5);
+  const world = new World(calm());
   const heard: number[][] = [[], [], []];
   for (const rows of heard) {
     const feed = new Feed(world.openTab());
@@ -45,7 +46,7 @@ test('a consumer that throws costs no other reader a row, in any tab', async () 
 });
 
 test('a listener of a replica that throws keeps neither the replica nor its other listeners from the rows', async () => {
-  const world = new World(() => 0.5);
+  const world = new World(calm());
   const feed = new Feed(world.openTab());
   const replica = new Replica(feed, listOf('movements'));
   let shown = 0;
@@ -59,7 +60,7 @@ test('a listener of a replica that throws keeps neither the replica nor its othe
 });
 
 test('a plot that throws is reported, read again and not asked more than once for it', async () => {
-  const world = new World(() => 0.5);
+  const world = new World(calm());
   const feed = new Feed(world.openTab());
   let failures = 1;
   let loads = 0;

@@ -36,6 +36,8 @@ export interface Environment {
   openChannel: ((name: string, heard: (message: unknown) => void) => Channel) | undefined;
   /** Call back when the network is back or the page is shown again; returns a function that stops. */
   onReturn(task: () => void): () => void;
+  /** Call back when the page is left, and when the browser shows it again as it was; returns a function that stops. */
+  onLeave(left: () => void, back: () => void): () => void;
   /** Run once before the next frame, or soon if there are no frames (a hidden page). */
   nextFrame(task: () => void): () => void;
 }
@@ -93,6 +95,14 @@ export const browser: Environment = {
     return () => {
       window.removeEventListener('online', task);
       document.removeEventListener('visibilitychange', shown);
+    };
+  },
+  onLeave(left, back) {
+    window.addEventListener('pagehide', left);
+    window.addEventListener('pageshow', back);
+    return () => {
+      window.removeEventListener('pagehide', left);
+      window.removeEventListener('pageshow', back);
     };
   },
   nextFrame(task) {

@@ -13,7 +13,7 @@ type LockOptions = Parameters<Locks['request']>[1];
 export interface TabsListener {
   /** This tab leads from now on. */
   lead(): void;
-  /** Another tab took the lead away because this one seemed dead. */
+  /** Another tab took the lead away. */
   follow(): void;
   hear(message: unknown): void;
 }
@@ -34,8 +34,8 @@ export class Tabs {
     this.#listener = listener;
   }
 
-  /** Join the others; leads at once if it cannot. */
-  start(): void {
+  /** Join the others, at the end of the queue or, if it seizes the lead, as their leader; leads at once if it cannot. */
+  start(seizing = false): void {
     const { signal } = (this.#stopping = new AbortController());
     try {
       if (this.#environment.locks)
@@ -45,7 +45,8 @@ export class Tabs {
     }
     if (!this.#channel) return this.#listener.lead();
     this.#hold(`${this.#name}/tab/${this.id}`, { signal }, () => {});
-    this.#queue();
+    if (seizing) this.seize();
+    else this.#queue();
   }
 
   stop(): void {
@@ -58,7 +59,7 @@ export class Tabs {
     attempt(() => this.#channel?.postMessage(message));
   }
 
-  /** Take the lead from a tab that the browser considers alive but that does not answer. */
+  /** Take the lead from another tab, whether it answers or not. */
   seize(): void {
     this.#hold(`${this.#name}/leader`, { steal: true }, () => this.#listener.lead());
   }
