@@ -35,11 +35,14 @@ export interface ReplicaState<V> {
   error: Error | null;
 }
 
+/** The state before the first snapshot. */
+export const LOADING: ReplicaState<never> = { value: null, loading: true, error: null };
+
 /** More changes than this are applied without waiting for a frame: a hidden page must not pile them up. */
 const BATCH = 5000;
 
 export class Replica<V> {
-  #state: ReplicaState<V> = { value: null, loading: true, error: null };
+  #state: ReplicaState<V> = LOADING;
   #changes: Change[] = [];
   #reader: Reader | null = null;
   #loading = new AbortController();
