@@ -381,8 +381,17 @@ export class TabEnvironment implements Environment {
   getJson(url: string): Promise<{ body: unknown; cursor: Cursor }> {
     return this.#world.read(url, this);
   }
-  onReturn(): () => void {
-    return () => {};
+  hidden = false;
+  onReturn(task: () => void): () => void {
+    this.#returns.add(task);
+    return () => this.#returns.delete(task);
+  }
+  readonly #returns = new Set<() => void>();
+
+  /** Another window covers the page, or no longer does. */
+  hide(hidden: boolean): void {
+    this.hidden = hidden;
+    if (!hidden) for (const task of [...this.#returns]) task();
   }
   onLeave(left: () => void, back: () => void): () => void {
     [this.#left, this.#back] = [left, back];

@@ -1,8 +1,8 @@
 /**
  * Stats: the server's totals, read again when something has changed.
  *
- * Invariant: one request at a time, at most one a second however much changes, and none while nothing changes but at
- * local midnight. `fresh` says that the totals are those of now: the stream that would report a change is live, and they
+ * Invariant: one request at a time, at most one a second however much changes, none while nothing changes but at local
+ * midnight, and none while nobody can see the page. `fresh` says that the totals are those of now: the stream that would report a change is live, and they
  * were read since it is.
  */
 import { delayBefore } from '../feed/backoff';
@@ -46,6 +46,8 @@ export class Stats {
   #liveSince = 0;
   #dueAt = Infinity;
   #again = false;
+  /** A read is wanted, and waits until the page is seen. */
+  #asleep = false;
   #reading: AbortController | null = null;
   #cancelRead = () => {};
   #cancelMidnight = () => {};
@@ -73,7 +75,14 @@ export class Stats {
   };
 
   #start(): void {
-    this.#stopWatching = this.#feed.watch(() => this.#look());
+    const stopWatching = this.#feed.watch(() => this.#look());
+    const stopReturn = this.#feed.environment.onReturn(() => {
+      if (this.#asleep) this.#want();
+    });
+    this.#stopWatching = () => {
+      stopWatching();
+      stopReturn();
+    };
     const reader = this.#feed.attach(TOPICS, null, {
       change: () => this.#want(),
       reset: () => {
@@ -123,9 +132,13 @@ export class Stats {
 
   /** What changed until now was not heard, so no earlier totals count. */
   #hearAgain(): void {
+    this.#distrust();
+    this.#want();
+  }
+
+  #distrust(): void {
     this.#liveSince = this.#feed.environment.now();
     this.#enter({});
-    this.#want();
   }
 
   #awaitMidnight(): void {
@@ -143,6 +156,12 @@ export class Stats {
     if (this.#again) return;
     const { environment } = this.#feed;
     const now = environment.now();
+    const slept = this.#asleep;
+    this.#asleep = environment.hidden;
+    if (this.#asleep) {
+      if (!slept) this.#distrust(); // whoever sees the page next sees these totals first
+      return;
+    }
     const dueAt = Math.max(now + delay, this.#startedAt + EVERY_MS);
     if (this.#dueAt <= dueAt) return;
     this.#cancelRead();

@@ -34,6 +34,8 @@ export interface Environment {
   /** Undefined where the browser has none: Web Locks need HTTPS or localhost. */
   locks: Locks | undefined;
   openChannel: ((name: string, heard: (message: unknown) => void) => Channel) | undefined;
+  /** True while nobody can see the page. */
+  readonly hidden: boolean;
   /** Call back when the network is back or the page is shown again; returns a function that stops. */
   onReturn(task: () => void): () => void;
   /** Call back when the page is left, and when the browser shows it again as it was; returns a function that stops. */
@@ -86,6 +88,9 @@ export const browser: Environment = {
           channel.onmessage = (event: MessageEvent<unknown>) => heard(event.data);
           return channel;
         },
+  get hidden() {
+    return document.hidden;
+  },
   onReturn(task) {
     const shown = () => {
       if (!document.hidden) task();
