@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { Stats, type Totals } from '../src/api/stats';
+import { Stats, type SessionTotals, type Totals } from '../src/api/stats';
 import { Feed } from '../src/feed/feed';
+import { calm } from './chance';
 import { World } from './world';
 
 /** A page whose server answers with `totals`, or fails while there are none. */
@@ -189,4 +190,32 @@ test('a page that opens hidden asks when it is first seen', async () => {
   await world.clock.advance(1000);
   expect(server.asked.length).toBe(1);
   expect(stats.get().fresh).toBe(true);
+});
+
+test('a session has statistics of its own, and those of many share ten requests a second', async () => {
+  const world = new World(calm());
+  const environment = world.openTab();
+  const asked: string[] = [];
+  environment.getJson = async (url: string) => {
+    asked.push(url);
+    return { body: { inside: 3 }, cursor: null as never };
+  };
+  const feed = new Feed(environment);
+  const stats = Array.from({ length: 50 }, (_, index) => new Stats<SessionTotals>(feed, 'UTC', `session${index % 3}`));
+  const stops = stats.map((one) => one.subscribe(() => {}));
+  await world.clock.advance(30_000);
+  expect(asked[0]).toBe('/api/sessions/session0/statistics?tz=UTC');
+  expect(stats[0]?.get()).toMatchObject({ totals: { inside: 3 }, fresh: true });
+  asked.length = 0;
+  world.commit('alerts', 'INSERT');
+  await world.clock.advance(10_000);
+  expect(asked).toEqual([]); // nobody has moved
+  for (let step = 0; step < 1000; step += 1) {
+    world.commit('movements', 'INSERT');
+    await world.clock.advance(20);
+  }
+  expect(asked.length).toBeGreaterThan(50);
+  expect(asked.length).toBeLessThanOrEqual(20 * 10 + 50);
+  for (const stop of stops) stop();
+  expect(feed.state.status).toBe('closed');
 });
