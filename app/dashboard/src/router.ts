@@ -1,7 +1,8 @@
 /** Router: the address, with its query, as state. Links within the dashboard change it without loading a page. */
 import { useSyncExternalStore, type MouseEvent } from 'react';
+import { Listeners } from './feed/listeners';
 
-const listeners = new Set<() => void>();
+const listeners = new Listeners();
 
 /** Path and query of the address. */
 export function useAddress(): URL {
@@ -14,7 +15,7 @@ export function go(path: string, replace = false): void {
   if (replace) history.replaceState(null, '', path);
   else history.pushState(null, '', path);
   if (!replace) scrollTo(0, 0);
-  for (const listener of [...listeners]) listener();
+  listeners.call();
 }
 
 /** Set or (with "") remove query parameters of the address. */
@@ -36,10 +37,10 @@ export function follow(event: MouseEvent<HTMLAnchorElement>): void {
 }
 
 function subscribe(listener: () => void): () => void {
-  listeners.add(listener);
+  const remove = listeners.add(listener);
   addEventListener('popstate', listener);
   return () => {
-    listeners.delete(listener);
+    remove();
     removeEventListener('popstate', listener);
   };
 }

@@ -32,6 +32,7 @@ async function run(seed: number): Promise<void> {
   const openTab = () => {
     const environment = world.openTab();
     if (seed % 10 === 0) environment.locks = undefined;
+    if (seed % 10 === 5) environment.locks = { request: () => Promise.reject(new Error('refused')) };
     const feed = new Feed(environment);
     tabs.push({ environment, feed, shown: [show(world, feed, random, pick)] });
   };
@@ -39,14 +40,16 @@ async function run(seed: number): Promise<void> {
   openTab();
   for (let step = 0; step < STEPS; step += 1) {
     const dice = random();
-    const tab = tabs.length > 0 ? pick(tabs) : undefined;
+    const here = tabs.filter((one) => !one.environment.away);
+    const tab = here.length > 0 ? pick(here) : undefined;
     if (dice < 0.55) world.commit(pick(TOPICS), pick(['INSERT', 'INSERT', 'UPDATE', 'DELETE']));
     else if (dice < 0.62) pick([...world.connections, null])?.fail();
     else if (dice < 0.65) for (const open of world.connections) open.stalled = true;
     else if (dice < 0.68) world.stop();
     else if (dice < 0.74) world.up = true;
     else if (dice < 0.76) world.prune();
-    else if (dice < 0.77) world.restore();
+    // Not while a page is kept: that its cursors are of another database is not always noticed if several come back at once.
+    else if (dice < 0.77 && here.length === tabs.length) world.restore();
     else if (dice < 0.82 && tabs.length < 5) openTab();
     else if (dice < 0.85 && tab) {
       tab.environment.crash();
@@ -56,14 +59,17 @@ async function run(seed: number): Promise<void> {
       tabs.splice(tabs.indexOf(tab), 1);
     } else if (dice < 0.93 && tab) tab.shown.push(show(world, tab.feed, random, pick));
     else if (dice < 0.96 && tab) tab.shown.splice(Math.floor(random() * tab.shown.length), 1)[0]?.stop();
+    else if (dice < 0.98 && tab) tab.environment.leave();
+    else if (dice < 0.99) pick([...tabs, null])?.environment.comeBack();
     else if (tab) tab.feed.retry();
     await world.clock.advance(random() < 0.1 ? random() * 20_000 : random() * 150);
   }
   world.up = true;
+  for (const tab of tabs) tab.environment.comeBack();
   await world.clock.advance(200_000);
   for (const tab of tabs) for (const one of tab.shown) one.check();
   const wanted = tabs.filter((tab) => tab.shown.length > 0);
-  const expected = seed % 10 === 0 ? wanted.length : Math.min(1, wanted.length);
+  const expected = seed % 5 === 0 ? wanted.length : Math.min(1, wanted.length);
   expect(world.connections.size, 'connections in the end').toBe(expected);
 }
 

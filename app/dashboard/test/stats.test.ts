@@ -1,12 +1,14 @@
 import { expect, test } from 'vitest';
-import { Stats, type Totals } from '../src/api/stats';
+import { Stats, type SessionTotals, type Totals } from '../src/api/stats';
 import { Feed } from '../src/feed/feed';
+import { calm } from './chance';
 import { World } from './world';
 
 /** A page whose server answers with `totals`, or fails while there are none. */
-function open() {
+function open(hidden = false) {
   const world = new World(() => 0.5); // nothing fails by chance
   const environment = world.openTab();
+  environment.hidden = hidden;
   const server = {
     totals: totalsWith(0) as Totals | null,
     hangs: false,
@@ -22,7 +24,7 @@ function open() {
   };
   const stats = new Stats(new Feed(environment), 'Asia/Ho_Chi_Minh');
   const stop = stats.subscribe(() => {});
-  return { world, server, stats, stop };
+  return { world, environment, server, stats, stop };
 }
 
 function totalsWith(open_alerts: number): Totals {
@@ -153,4 +155,67 @@ test('components share the requests, and the last one to leave ends them', async
   await world.clock.advance(60_000);
   expect(server.asked.length).toBe(shared + 1);
   expect(world.connections.size).toBe(0);
+});
+
+test('a hidden page asks nothing, and asks at once when it is seen again', async () => {
+  const { world, environment, server, stats } = open();
+  await world.clock.advance(5000);
+  const before = server.asked.length;
+  environment.hide(true);
+  await world.clock.advance(60_000);
+  expect(stats.get().fresh).toBe(true); // nothing has changed
+  for (let row = 0; row < 100; row += 1) {
+    world.commit('metrics', 'INSERT');
+    await world.clock.advance(1000);
+  }
+  await world.clock.advance(86_400_000);
+  expect(server.asked.length).toBe(before);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(0), live: true, fresh: false });
+  server.totals = totalsWith(8);
+  environment.hide(false);
+  await world.clock.advance(1);
+  expect(server.asked.length).toBe(before + 1);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(8), fresh: true });
+  environment.hide(true);
+  environment.hide(false);
+  await world.clock.advance(10_000);
+  expect(server.asked.length).toBe(before + 1); // nothing has changed since
+});
+
+test('a page that opens hidden asks when it is first seen', async () => {
+  const { world, environment, server, stats } = open(true);
+  await world.clock.advance(60_000);
+  expect(server.asked).toEqual([]);
+  environment.hide(false);
+  await world.clock.advance(1000);
+  expect(server.asked.length).toBe(1);
+  expect(stats.get().fresh).toBe(true);
+});
+
+test('a session has statistics of its own, and those of many share ten requests a second', async () => {
+  const world = new World(calm());
+  const environment = world.openTab();
+  const asked: string[] = [];
+  environment.getJson = async (url: string) => {
+    asked.push(url);
+    return { body: { inside: 3 }, cursor: null as never };
+  };
+  const feed = new Feed(environment);
+  const stats = Array.from({ length: 50 }, (_, index) => new Stats<SessionTotals>(feed, 'UTC', `session${index % 3}`));
+  const stops = stats.map((one) => one.subscribe(() => {}));
+  await world.clock.advance(30_000);
+  expect(asked[0]).toBe('/api/sessions/session0/statistics?tz=UTC');
+  expect(stats[0]?.get()).toMatchObject({ totals: { inside: 3 }, fresh: true });
+  asked.length = 0;
+  world.commit('alerts', 'INSERT');
+  await world.clock.advance(10_000);
+  expect(asked).toEqual([]); // nobody has moved
+  for (let step = 0; step < 1000; step += 1) {
+    world.commit('movements', 'INSERT');
+    await world.clock.advance(20);
+  }
+  expect(asked.length).toBeGreaterThan(50);
+  expect(asked.length).toBeLessThanOrEqual(20 * 10 + 50);
+  for (const stop of stops) stop();
+  expect(feed.state.status).toBe('closed');
 });

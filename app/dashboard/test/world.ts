@@ -222,7 +222,7 @@ export class World {
             const [holder] = line;
             if (holder?.holding) {
               line.shift();
-              holder.reject(abortError());
+              this.clock.later(0, () => holder.reject(abortError())); // after its own grant, which may be on its way
             }
             line.unshift(waiter);
           } else line.push(waiter);
@@ -254,6 +254,7 @@ export class World {
     if (!first || first.holding) return;
     first.holding = true;
     this.clock.later(0, () => {
+      if (first.tab.dead) return;
       void first.hold().then(() => {
         const now = this.#locks.get(name) ?? [];
         if (now.includes(first)) now.splice(now.indexOf(first), 1);
@@ -355,9 +356,15 @@ export class TabEnvironment implements Environment {
     return this.#world.clock.now;
   }
   later(milliseconds: number, task: () => void): () => void {
-    return this.#world.clock.later(milliseconds, () => {
-      if (!this.dead) task();
-    });
+    const run = () => {
+      if (this.#frozen) this.#frozen.add(run);
+      else if (!this.dead) task();
+    };
+    const cancel = this.#world.clock.later(milliseconds, run);
+    return () => {
+      cancel();
+      this.#frozen?.delete(run);
+    };
   }
   queue(task: () => void): void {
     const at = Math.max(this.#lastQueued, this.#world.clock.now + this.#world.random() * 10);
@@ -374,12 +381,47 @@ export class TabEnvironment implements Environment {
   getJson(url: string): Promise<{ body: unknown; cursor: Cursor }> {
     return this.#world.read(url, this);
   }
-  onReturn(): () => void {
-    return () => {};
+  hidden = false;
+  onReturn(task: () => void): () => void {
+    this.#returns.add(task);
+    return () => this.#returns.delete(task);
+  }
+  readonly #returns = new Set<() => void>();
+
+  /** Another window covers the page, or no longer does. */
+  hide(hidden: boolean): void {
+    this.hidden = hidden;
+    if (!hidden) for (const task of [...this.#returns]) task();
+  }
+  onLeave(left: () => void, back: () => void): () => void {
+    [this.#left, this.#back] = [left, back];
+    return () => {
+      this.#left = this.#back = () => {};
+    };
   }
   nextFrame(task: () => void): () => void {
     return this.later(16, task);
   }
+
+  get away(): boolean {
+    return this.#frozen !== null;
+  }
+  /** The browser keeps the page, frozen. */
+  leave(): void {
+    if (this.away) return;
+    this.#left();
+    this.#frozen = new Set();
+  }
+  /** The browser shows it again. */
+  comeBack(): void {
+    const tasks = this.#frozen ?? [];
+    this.#frozen = null;
+    for (const task of tasks) task();
+    this.#back();
+  }
+  #left = () => {};
+  #back = () => {};
+  #frozen: Set<() => void> | null = null;
 
   crash(): void {
     this.dead = true;

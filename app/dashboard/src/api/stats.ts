@@ -1,12 +1,13 @@
 /**
- * Stats: the server's totals, read again when something has changed.
+ * Stats: what the server counts, of all sessions or of one, read again when something has changed.
  *
- * Invariant: one request at a time, at most one a second however much changes, and none while nothing changes but at
- * local midnight. `fresh` says that the totals are those of now: the stream that would report a change is live, and they
+ * Invariant: one request at a time, at most one a second however much changes, none while nothing changes but at local
+ * midnight, and none while nobody can see the page. `fresh` says that the totals are those of now: the stream that would report a change is live, and they
  * were read since it is.
  */
 import { delayBefore } from '../feed/backoff';
 import type { Feed } from '../feed/feed';
+import { Listeners } from '../feed/listeners';
 import { TOPICS } from '../feed/protocol';
 import type { Reader } from '../feed/reader';
 
@@ -21,9 +22,19 @@ export interface Totals {
   };
 }
 
-export interface StatsState {
+/** A session's own, from its first movement on. */
+export interface SessionTotals {
+  inside: number;
+  entered: number;
+  exited: number;
+  peak: number;
+  /** Null if it has none. */
+  last_movement: string | null;
+}
+
+export interface StatsState<T = Totals> {
   /** Null until the first answer. */
-  totals: Totals | null;
+  totals: T | null;
   /** When they were asked for, in milliseconds since 1970. */
   at: number;
   /** The stream is live, so nothing changes unheard. */
@@ -32,48 +43,64 @@ export interface StatsState {
 }
 
 const EVERY_MS = 1000;
+/** Of many at once, all together ask at most ten times a second. */
+const SHARE_MS = 100;
+let running = 0;
 const PATIENCE_MS = 10_000;
 /** A page that needs more reopens the connection; that takes milliseconds, and nothing is missed. */
 const REOPENING_MS = 2000;
 /** The database's clock may be a little behind. */
 const PAST_MIDNIGHT_MS = 1000;
 
-export class Stats {
-  #state: StatsState = { totals: null, at: 0, live: false, fresh: false };
+export class Stats<T = Totals> {
+  #state: StatsState<T> = { totals: null, at: 0, live: false, fresh: false };
   #failures = 0;
   #startedAt = -Infinity;
   #liveSince = 0;
   #dueAt = Infinity;
   #again = false;
+  /** A read is wanted, and waits until the page is seen. */
+  #asleep = false;
   #reading: AbortController | null = null;
   #cancelRead = () => {};
   #cancelMidnight = () => {};
   #cancelReopening: (() => void) | null = null;
   #stopWatching = () => {};
   #reader: Reader | null = null;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   readonly #feed: Feed;
+  readonly #sessionId: string | null;
   readonly #url: string;
 
-  constructor(feed: Feed, zone: string) {
+  constructor(feed: Feed, zone: string, sessionId: string | null = null) {
     this.#feed = feed;
-    this.#url = `${feed.options.base}/api/stats?${new URLSearchParams({ tz: zone })}`;
+    this.#sessionId = sessionId;
+    const path = sessionId === null ? 'stats' : `sessions/${sessionId}/statistics`;
+    this.#url = `${feed.options.base}/api/${path}?${new URLSearchParams({ tz: zone })}`;
   }
 
   /** The state; the same object until it changes. */
-  readonly get = (): StatsState => this.#state;
+  readonly get = (): StatsState<T> => this.#state;
 
   readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener);
+    const remove = this.#listeners.add(listener);
     if (this.#listeners.size === 1) this.#start();
     return () => {
-      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#stop();
+      if (remove() && this.#listeners.size === 0) this.#stop();
     };
   };
 
   #start(): void {
-    this.#stopWatching = this.#feed.watch(() => this.#look());
-    const reader = this.#feed.attach(TOPICS, null, {
+    running += 1;
+    const stopWatching = this.#feed.watch(() => this.#look());
+    const stopReturn = this.#feed.environment.onReturn(() => {
+      if (this.#asleep) this.#want();
+    });
+    this.#stopWatching = () => {
+      stopWatching();
+      stopReturn();
+    };
+    const reader = this.#feed.attach(this.#sessionId === null ? TOPICS : ['movements'], this.#sessionId, {
       change: () => this.#want(),
       reset: () => {
         reader.ready(null);
@@ -93,6 +120,7 @@ export class Stats {
   }
 
   #stop(): void {
+    running -= 1;
     this.#stopWatching();
     if (this.#reader) this.#feed.detach(this.#reader);
     this.#reader = null;
@@ -122,9 +150,13 @@ export class Stats {
 
   /** What changed until now was not heard, so no earlier totals count. */
   #hearAgain(): void {
+    this.#distrust();
+    this.#want();
+  }
+
+  #distrust(): void {
     this.#liveSince = this.#feed.environment.now();
     this.#enter({});
-    this.#want();
   }
 
   #awaitMidnight(): void {
@@ -142,7 +174,13 @@ export class Stats {
     if (this.#again) return;
     const { environment } = this.#feed;
     const now = environment.now();
-    const dueAt = Math.max(now + delay, this.#startedAt + EVERY_MS);
+    const slept = this.#asleep;
+    this.#asleep = environment.hidden;
+    if (this.#asleep) {
+      if (!slept) this.#distrust(); // whoever sees the page next sees these totals first
+      return;
+    }
+    const dueAt = Math.max(now + delay, this.#startedAt + Math.max(EVERY_MS, SHARE_MS * running));
     if (this.#dueAt <= dueAt) return;
     this.#cancelRead();
     this.#dueAt = dueAt;
@@ -154,7 +192,7 @@ export class Stats {
     const reading = (this.#reading = new AbortController());
     this.#dueAt = Infinity;
     this.#startedAt = environment.now();
-    const settle = (totals: Totals | null) => {
+    const settle = (totals: T | null) => {
       if (this.#reading !== reading) return;
       this.#reading = null;
       cancelPatience();
@@ -169,15 +207,15 @@ export class Stats {
       reading.abort();
     });
     environment.getJson(this.#url, reading.signal).then(
-      ({ body }) => settle(body as Totals | null),
+      ({ body }) => settle(body as T | null),
       () => settle(null),
     );
   }
 
-  #enter(change: Partial<StatsState>): void {
+  #enter(change: Partial<StatsState<T>>): void {
     const state = { ...this.#state, ...change };
     const current = state.totals !== null && state.at >= this.#liveSince && this.#failures === 0;
     this.#state = { ...state, fresh: state.live && current };
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.call();
   }
 }

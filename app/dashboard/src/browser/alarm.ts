@@ -1,5 +1,6 @@
 /** Alarm: shows a toast for each new alert and, if the operator wants them, a sound and a notification. */
 import type { Alert } from '../feed/rows';
+import { attempt } from '../feed/listeners';
 import { feedOf } from '../feed/shared';
 import { currentWords } from '../i18n/language';
 import { currentSettings } from './settings';
@@ -21,7 +22,7 @@ export function watchAlerts(): () => void {
 
 /** Ask for permission to notify; must be called from a click. */
 export async function allowNotifications(): Promise<NotificationPermission | 'insecure'> {
-  chime(0.02); // browsers allow sound only after a click, too
+  attempt(() => chime(0.02)); // browsers allow sound only after a click, too
   if (typeof Notification === 'undefined' || !isSecureContext) return 'insecure';
   return Notification.permission === 'default' ? Notification.requestPermission() : Notification.permission;
 }
@@ -32,10 +33,15 @@ function raise(alert: Alert): void {
   if (!currentSettings().notify) return;
   // Only the tab that holds the connection makes a sound: six tabs must not ring six times.
   if (!feedOf().leading) return;
-  chime(0.12);
+  attempt(() => chime(0.12));
+  attempt(() => notify(text, alert.id));
+}
+
+/** Throws where only service workers may notify, as on Android. */
+function notify(body: string, tag: string): void {
   if (typeof Notification === 'undefined' || Notification.permission !== 'granted') return;
   // A notification with the same tag replaces the earlier one.
-  const notification = new Notification(currentWords().t('New alert'), { body: text, tag: alert.id });
+  const notification = new Notification(currentWords().t('New alert'), { body, tag });
   notification.onclick = () => {
     window.focus();
     notification.close();

@@ -26,7 +26,7 @@ export function measureLatency(): () => void {
 /** The median over the newest changes, in milliseconds; null before the first. */
 export function medianLatency(): { median: number; count: number } | null {
   if (spans.length === 0) return null;
-  const sorted = spans.toSorted((a, b) => a - b);
+  const sorted = [...spans].sort((a, b) => a - b);
   return { median: sorted[sorted.length >> 1] as number, count: spans.length };
 }
 

@@ -1,5 +1,7 @@
 /** Settings kept in this browser: colours, and whether alerts make a sound. */
 import { useSyncExternalStore } from 'react';
+import { Listeners } from '../feed/listeners';
+import { recall, remember } from './storage';
 
 export type Theme = 'system' | 'light' | 'dark';
 export interface Settings {
@@ -8,18 +10,12 @@ export interface Settings {
 }
 
 const STORED = 'settings';
-const listeners = new Set<() => void>();
+const listeners = new Listeners();
 let settings: Settings = read();
 paint(settings.theme);
 
 export function useSettings(): Settings {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => settings,
-  );
+  return useSyncExternalStore(listeners.add, currentSettings);
 }
 
 export function currentSettings(): Settings {
@@ -28,9 +24,9 @@ export function currentSettings(): Settings {
 
 export function changeSettings(change: Partial<Settings>): void {
   settings = { ...settings, ...change };
-  localStorage.setItem(STORED, JSON.stringify(settings));
+  remember(STORED, JSON.stringify(settings));
   paint(settings.theme);
-  for (const listener of [...listeners]) listener();
+  listeners.call();
 }
 
 function read(): Settings {
@@ -38,7 +34,7 @@ function read(): Settings {
     return {
       theme: 'system',
       notify: false,
-      ...(JSON.parse(localStorage.getItem(STORED) ?? '{}') as Partial<Settings>),
+      ...(JSON.parse(recall(STORED) ?? '{}') as Partial<Settings>),
     };
   } catch {
     return { theme: 'system', notify: false };

@@ -1,4 +1,6 @@
 /** Toasts: short notes that disappear after some seconds. At most SHOWN at a time; knows no React. */
+import { Listeners } from '../feed/listeners';
+
 export interface Toast {
   id: number;
   kind: 'alert' | 'error' | 'note';
@@ -9,7 +11,7 @@ export interface Toast {
 
 const SHOWN = 4;
 const SECONDS: Readonly<Record<Toast['kind'], number>> = { alert: 12, error: 10, note: 5 };
-const listeners = new Set<() => void>();
+const listeners = new Listeners();
 let toasts: readonly Toast[] = [];
 let number = 0;
 
@@ -25,13 +27,10 @@ export function dismiss(id: number): void {
 
 export const toastStore = {
   get: () => toasts,
-  subscribe(listener: () => void): () => void {
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  },
+  subscribe: listeners.add,
 };
 
 function set(next: readonly Toast[]): void {
   toasts = next;
-  for (const listener of [...listeners]) listener();
+  listeners.call();
 }

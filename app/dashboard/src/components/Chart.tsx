@@ -140,7 +140,7 @@ export function Chart({
     plot.current?.setData(data as uPlot.AlignedData);
   }, [data]);
 
-  const newest = lines.map((_, index) => data[index + 1]?.findLast((value) => value !== null));
+  const newest = lines.map((_, index) => newestOf(data[index + 1]));
   const summary = newest
     .flatMap((value, index) =>
       value == null ? [] : [`${lines[index]?.label ?? ''} ${words.number(value, digits)}${unit}`],
@@ -155,6 +155,10 @@ export function Chart({
       <div ref={container} className="chart-body" role="img" aria-label={`${label}: ${summary}`} />
     </figure>
   );
+}
+
+function newestOf(values: readonly (number | null)[] = []): number | null {
+  return values.reduce((newest, value) => value ?? newest, null);
 }
 
 function useDark(): boolean {

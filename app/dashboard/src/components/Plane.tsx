@@ -22,7 +22,7 @@ export function Plane({ session, movements }: { session: Session; movements: rea
           <line x1="0" x2={width} y1={height * part} y2={height * part} />
         </g>
       ))}
-      {placed.toReversed().map((row, index) => (
+      {[...placed].reverse().map((row, index) => (
         <g key={row.id} className={row.movement_direction} opacity={0.25 + (0.75 * (index + 1)) / placed.length}>
           <title>{`${t('Person {n}', { n: row.person_id })}, ${t(DIRECTION[row.movement_direction])}, ${time(row.movement_time, true)}`}</title>
           {index === placed.length - 1 && row.bounding_box_x1 !== null && row.bounding_box_y1 !== null && (

@@ -1,15 +1,57 @@
-/** The server's totals: faded while they are not known to be those of now, and a dash until they were read. */
+/** Figures: faded while they are not known to be those of now, and a dash until they were read. */
+import type { ReactNode } from 'react';
 import type { Totals } from '../api/stats';
-import { useAsOf, useStats } from '../hooks/useStats';
+import { useMetricsSSE } from '../hooks/useRows';
+import type { Reading } from '../plots/latest';
+import type { Metric } from '../feed/rows';
+import { useAsOf, useInside, useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import { Calm } from './Panel';
 
-export function Total({ of, className = '' }: { of: (totals: Totals) => number; className?: string }) {
-  const { number } = useWords();
+export function Total({ of, className }: { of: (totals: Totals) => number; className?: string }) {
   const { totals, fresh } = useStats();
+  return <Figure value={totals && of(totals)} fresh={fresh} asOf={useAsOf()} className={className} />;
+}
+
+interface Read {
+  id: string;
+  reading: Reading | undefined;
+  children: (id: string | null, reading: Reading | undefined) => ReactNode;
+}
+
+/** A session's newest reading; asks for it if the newest of all sessions do not hold it. The id is null until then. */
+export function Read({ id, reading, children }: Read) {
+  return reading ? children(id, reading) : <Asked id={id} children={children} />;
+}
+
+function Asked({ id, children }: Omit<Read, 'reading'>) {
+  const { metrics, loading } = useMetricsSSE(id, { limit: 1 });
+  return children(loading ? null : id, metrics[0] && { metric: metrics[0], counts: [] });
+}
+
+/** How many are inside a session. */
+export function Inside({ id, metric }: { id: string | null; metric: Metric | undefined }) {
+  const { inside, fresh, asOf } = useInside(id, metric);
+  return <Figure value={inside} fresh={fresh} asOf={asOf} />;
+}
+
+export function Figure({
+  value,
+  digits = 0,
+  fresh,
+  asOf,
+  className = '',
+}: {
+  value: number | null | undefined;
+  digits?: number;
+  fresh: boolean;
+  asOf?: string | undefined;
+  className?: string | undefined;
+}) {
+  const { number } = useWords();
   return (
-    <span className={fresh ? className : `${className} stale`} title={useAsOf()}>
-      {totals ? number(of(totals)) : '–'}
+    <span className={fresh ? className : `${className} stale`} title={asOf}>
+      {value == null ? '–' : number(value, digits)}
     </span>
   );
 }

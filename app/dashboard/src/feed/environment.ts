@@ -34,8 +34,12 @@ export interface Environment {
   /** Undefined where the browser has none: Web Locks need HTTPS or localhost. */
   locks: Locks | undefined;
   openChannel: ((name: string, heard: (message: unknown) => void) => Channel) | undefined;
+  /** True while nobody can see the page. */
+  readonly hidden: boolean;
   /** Call back when the network is back or the page is shown again; returns a function that stops. */
   onReturn(task: () => void): () => void;
+  /** Call back when the page is left, and when the browser shows it again as it was; returns a function that stops. */
+  onLeave(left: () => void, back: () => void): () => void;
   /** Run once before the next frame, or soon if there are no frames (a hidden page). */
   nextFrame(task: () => void): () => void;
 }
@@ -84,6 +88,9 @@ export const browser: Environment = {
           channel.onmessage = (event: MessageEvent<unknown>) => heard(event.data);
           return channel;
         },
+  get hidden() {
+    return document.hidden;
+  },
   onReturn(task) {
     const shown = () => {
       if (!document.hidden) task();
@@ -93,6 +100,14 @@ export const browser: Environment = {
     return () => {
       window.removeEventListener('online', task);
       document.removeEventListener('visibilitychange', shown);
+    };
+  },
+  onLeave(left, back) {
+    window.addEventListener('pagehide', left);
+    window.addEventListener('pageshow', back);
+    return () => {
+      window.removeEventListener('pagehide', left);
+      window.removeEventListener('pageshow', back);
     };
   },
   nextFrame(task) {

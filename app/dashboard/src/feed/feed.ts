@@ -8,6 +8,7 @@
  */
 import type { Cursor } from './cursor';
 import { RequestError, type Environment } from './environment';
+import { Listeners } from './listeners';
 import { covers, requestFor, startFor, type Coverage, type Need } from './plan';
 import { Reader, type Delivery, type ReaderListener } from './reader';
 import { Stream, type StreamOptions, type StreamState } from './stream';
@@ -35,8 +36,8 @@ export class Feed {
   readonly environment: Environment;
   readonly options: StreamOptions;
   readonly #readers = new Set<Reader>();
-  readonly #watchers = new Set<() => void>();
-  readonly #listeners = new Set<(message: Message) => void>();
+  readonly #watchers = new Listeners();
+  readonly #listeners = new Listeners<[Message]>();
   /** The needs of all tabs; only the leader keeps them. */
   readonly #needs = new Map<string, { need: Need; joined: boolean }>();
   readonly #known = new Set<string>();
@@ -44,6 +45,8 @@ export class Feed {
   readonly #stream: Stream;
   #coverage: Coverage = { topics: [], sessionId: null, since: null };
   #leading = false;
+  /** The page was left, and no connection of its own has started where its readers are. */
+  #away = false;
   #leader = '';
   #number = UNKNOWN;
   #heardAt = 0;
@@ -66,7 +69,13 @@ export class Feed {
     this.#state = this.#stream.state;
     this.#tabs = new Tabs(`change-feed ${this.options.base}`, environment, {
       lead: () => this.#lead(),
-      follow: () => this.#follow(),
+      follow: () => {
+        this.#follow();
+        if (!this.#away) return;
+        // Two pages came back at once. The other's connection started at its own cursors, so ours are void.
+        this.#away = false;
+        this.#restart();
+      },
       hear: (message) => this.#hear(message as Word),
     });
   }
@@ -83,14 +92,12 @@ export class Feed {
 
   /** Call back when `state` changes; returns a function that stops. */
   watch(watcher: () => void): () => void {
-    this.#watchers.add(watcher);
-    return () => this.#watchers.delete(watcher);
+    return this.#watchers.add(watcher);
   }
 
   /** Call back for every message, to measure the connection; returns a function that stops. */
   hearAll(listener: (message: Message) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   /** Read a snapshot by REST, with the cursor at which it was read; rejects on any status but 2xx. */
@@ -126,15 +133,34 @@ export class Feed {
   }
 
   #start(): void {
+    const stopReturn = this.environment.onReturn(() => this.#return());
+    const stopLeave = this.environment.onLeave(
+      () => this.#leave(),
+      () => this.#comeBack(),
+    );
+    this.#stopListening = () => {
+      stopReturn();
+      stopLeave();
+    };
+    this.#join();
+  }
+
+  #join(): void {
     this.#heardAt = this.environment.now();
-    this.#stopListening = this.environment.onReturn(() => this.#return());
     this.#watchLeader();
-    this.#tabs.start();
+    this.#tabs.start(this.#away);
   }
 
   #stop(): void {
-    if (!this.#leading) this.#say({ kind: 'needs', tab: this.#tabs.id, needs: [] });
     this.#stopListening();
+    this.#leave();
+    this.#away = false;
+  }
+
+  /** Leave the other tabs: the page may be gone for good, or be kept frozen with all its readers. */
+  #leave(): void {
+    this.#away = true;
+    if (!this.#leading) this.#say({ kind: 'needs', tab: this.#tabs.id, needs: [] });
     this.#cancelWatch();
     this.#cancelGather?.();
     this.#cancelGather = null;
@@ -142,6 +168,14 @@ export class Feed {
     this.#tabs.stop();
     this.#leader = '';
     this.#passState(this.#stream.state);
+  }
+
+  /**
+   * The browser shows a page that it had kept. What the leader passed on meanwhile was not heard, and nothing that it
+   * passes on now tells so: take the lead, because a new connection starts at the cursors of this tab's readers.
+   */
+  #comeBack(): void {
+    if (this.#away) this.#join();
   }
 
   /** The network or the page is back: stop waiting, and check whether the connection is still alive. */
@@ -172,6 +206,8 @@ export class Feed {
     this.#needs.clear();
     this.#known.clear();
     this.#say({ kind: 'hello', leader: this.#leader, state: this.#stream.state, number: 0 });
+    // A page that is back asks first of all for what it missed: the answer tells whether its cursors still count.
+    if (this.#away) this.#declareNow();
     this.#announce();
   }
 
@@ -231,6 +267,7 @@ export class Feed {
   /** The server has confirmed the cursor at which the connection starts. */
   #confirm(position: Position): void {
     const reset = position.status === 'reset';
+    this.#away = false;
     if (this.#coverage.since === null || reset) this.#coverage = { ...this.#coverage, since: position.cursor };
     if (reset) for (const entry of this.#needs.values()) entry.joined = true; // their readers restart
   }
@@ -243,14 +280,14 @@ export class Feed {
 
   #deliver(delivery: Delivery): void {
     this.#heardAt = this.environment.now();
-    for (const listener of this.#listeners) listener(delivery.message);
+    this.#listeners.call(delivery.message);
     for (const reader of [...this.#readers]) reader.deliver(delivery);
   }
 
   #passState(state: StreamState): void {
     if (this.#leading) this.#say({ kind: 'state', leader: this.#leader, state });
     this.#state = state;
-    for (const watcher of [...this.#watchers]) watcher();
+    this.#watchers.call();
   }
 
   #say(word: Word): void {
@@ -261,7 +298,7 @@ export class Feed {
     if (word.kind === 'needs') this.#hearNeeds(word.tab, word.needs);
     else if (word.kind === 'retry') {
       if (this.#leading) this.#stream.retry(true);
-    } else if (!this.#leading) this.#hearLeader(word);
+    } else if (!this.#leading && !this.#away) this.#hearLeader(word);
   }
 
   #hearNeeds(tab: string, needs: readonly Need[]): void {
@@ -277,22 +314,27 @@ export class Feed {
     this.#register(tab, needs);
   }
 
+  #restart(): void {
+    for (const reader of [...this.#readers]) reader.restart();
+  }
+
   #hearLeader(word: Exclude<Word, { kind: 'needs' | 'retry' }>): void {
     this.#heardAt = this.environment.now();
     if (word.leader !== this.#leader) {
       // A new leader does not know our needs yet; until it does, readers judge its messages by their coverage.
+      // A tab that led until now did not listen to it, so it counts from the first message.
+      this.#number = this.#leader === this.#tabs.id ? 0 : word.kind === 'hello' ? word.number : UNKNOWN;
       this.#leader = word.leader;
-      this.#number = word.kind === 'hello' ? word.number : UNKNOWN;
       this.#declareNow();
     }
     if (word.kind !== 'delivery') {
       this.#state = word.state;
-      for (const watcher of [...this.#watchers]) watcher();
+      this.#watchers.call();
       return;
     }
     const missed = this.#number !== UNKNOWN && word.number !== this.#number + 1;
     this.#number = word.number;
-    if (missed) for (const reader of [...this.#readers]) reader.restart();
+    if (missed) this.#restart();
     this.#deliver(word.delivery);
   }
 }

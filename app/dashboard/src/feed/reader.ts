@@ -2,10 +2,11 @@
  * Reader: one consumer of the stream, with its cursor.
  *
  * Invariant: it passes on each change that it asked for once, in order, starting right after the cursor given to
- * `ready`. Until then it keeps what arrives. It ignores a connection that does not cover everything from its cursor on,
+ * `ready`, whatever its listener throws. Until then it keeps what arrives. It ignores a connection that does not cover everything from its cursor on,
  * and waits for one that does.
  */
 import { isAtOrBefore, type Cursor } from './cursor';
+import { attempt } from './listeners';
 import { covers, type Coverage, type Need } from './plan';
 import { concerns, type Change, type Message, type Topic } from './protocol';
 
@@ -66,7 +67,7 @@ export class Reader {
   deliver(delivery: Delivery): void {
     const { message } = delivery;
     if (message.type === 'connection' && message.data.status === 'reset') this.restart();
-    if (message.type !== 'data') this.#listener.notice?.(message);
+    if (message.type !== 'data') attempt(() => this.#listener.notice?.(message));
     if (this.#kept === null) this.#take(delivery);
     else if (this.#kept.length < KEPT) this.#kept.push(delivery);
     else this.restart();
@@ -77,14 +78,14 @@ export class Reader {
     this.key = `${this.#tab}/${++readers}`; // a new need, so coverage is checked again
     this.#kept = [];
     this.#cursor = null;
-    this.#listener.reset();
+    attempt(() => this.#listener.reset());
   }
 
   #take({ message, cursor, coverage }: Delivery): void {
     if (cursor === null || !covers(coverage, this, this.#cursor)) return;
     if (this.#cursor !== null && isAtOrBefore(cursor, this.#cursor)) return;
     this.#cursor = cursor;
-    if (message.type === 'data' && this.#wants(message.data)) this.#listener.change(message.data);
+    if (message.type === 'data' && this.#wants(message.data)) attempt(() => this.#listener.change(message.data));
   }
 
   #wants(change: Change): boolean {

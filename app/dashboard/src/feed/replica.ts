@@ -9,6 +9,7 @@ import type { Cursor } from './cursor';
 import type { Change, Topic } from './protocol';
 import type { Reader } from './reader';
 import { delayBefore } from './backoff';
+import { Listeners, report } from './listeners';
 
 export interface Snapshot<V> {
   value: V;
@@ -34,18 +35,21 @@ export interface ReplicaState<V> {
   error: Error | null;
 }
 
+/** The state before the first snapshot. */
+export const LOADING: ReplicaState<never> = { value: null, loading: true, error: null };
+
 /** More changes than this are applied without waiting for a frame: a hidden page must not pile them up. */
 const BATCH = 5000;
 
 export class Replica<V> {
-  #state: ReplicaState<V> = { value: null, loading: true, error: null };
+  #state: ReplicaState<V> = LOADING;
   #changes: Change[] = [];
   #reader: Reader | null = null;
   #loading = new AbortController();
   #failures = 0;
   #cancelRetry = () => {};
   #cancelFrame: (() => void) | null = null;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   readonly #feed: Feed;
   readonly #plot: Plot<V>;
 
@@ -61,10 +65,10 @@ export class Replica<V> {
   readonly get = (): ReplicaState<V> => this.#state;
 
   readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener);
+    const remove = this.#listeners.add(listener);
     if (this.#listeners.size === 1) this.#start();
     return () => {
-      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#stop();
+      if (remove() && this.#listeners.size === 0) this.#stop();
     };
   };
 
@@ -99,7 +103,8 @@ export class Replica<V> {
     this.#loading = new AbortController();
     const { signal } = this.#loading;
     this.#enter({ loading: true });
-    this.#plot.load(this.#feed, signal).then(
+    // Deliberate: `load` is somebody else's code, so what it throws counts as a rejection.
+    new Promise<Snapshot<V>>((resolve) => resolve(this.#plot.load(this.#feed, signal))).then(
       (snapshot) => {
         if (!signal.aborted) this.#begin(snapshot);
       },
@@ -121,7 +126,7 @@ export class Replica<V> {
     const { environment, options } = this.#feed;
     const delay = delayBefore(this.#failures, options.reconnectMs, environment.random());
     this.#failures += 1;
-    this.#cancelRetry = environment.later(delay, () => this.#load());
+    this.#cancelRetry = environment.later(delay, () => this.reload());
   }
 
   #collect(change: Change): void {
@@ -135,13 +140,20 @@ export class Replica<V> {
     this.#cancelFrame = null;
     const changes = this.#changes;
     this.#changes = [];
-    if (changes.length === 0 || this.#state.value === null) return;
-    const value = this.#plot.apply(this.#state.value, changes);
-    if (value !== this.#state.value) this.#enter({ value });
+    const { value: before, error } = this.#state;
+    if (changes.length === 0 || before === null || error !== null) return; // a snapshot will be read
+    try {
+      const value = this.#plot.apply(before, changes);
+      if (value !== before) this.#enter({ value });
+    } catch (thrown) {
+      // The value lacks these changes now: only another snapshot has them.
+      report(thrown);
+      this.#fail(thrown);
+    }
   }
 
   #enter(change: Partial<ReplicaState<V>>): void {
     this.#state = { ...this.#state, ...change };
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.call();
   }
 }

@@ -27,6 +27,9 @@ export interface StreamState {
   error: string | null;
 }
 
+/** The state before the first connection. */
+export const CLOSED: StreamState = { status: 'closed', since: 0, retryAt: null, losses: 0, error: null };
+
 export interface StreamOptions {
   /** Where the API is, "" for this page's own server. */
   base: string;
@@ -62,7 +65,7 @@ export class Stream {
     this.#options = options;
     this.#staleMs = options.staleMs;
     this.#listener = listener;
-    this.#state = { status: 'closed', since: environment.now(), retryAt: null, losses: 0, error: null };
+    this.#state = { ...CLOSED, since: environment.now() };
   }
 
   get state(): StreamState {

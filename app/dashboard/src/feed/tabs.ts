@@ -2,15 +2,18 @@
  * Tabs: one tab of a browser leads, and all of them exchange messages.
  *
  * Invariant: at most one living tab leads at a time. When it is gone for any reason another one leads, because the
- * browser passes its lock on. Without Web Locks (plain HTTP to another machine) every tab leads on its own and hears no
- * other.
+ * browser passes its lock on. Without Web Locks (plain HTTP to another machine) or channels, or where the browser refuses
+ * them (site data is blocked), every tab leads on its own and hears no other.
  */
-import type { Channel, Environment } from './environment';
+import type { Channel, Environment, Locks } from './environment';
+import { attempt } from './listeners';
+
+type LockOptions = Parameters<Locks['request']>[1];
 
 export interface TabsListener {
   /** This tab leads from now on. */
   lead(): void;
-  /** Another tab took the lead away because this one seemed dead. */
+  /** Another tab took the lead away. */
   follow(): void;
   hear(message: unknown): void;
 }
@@ -31,47 +34,40 @@ export class Tabs {
     this.#listener = listener;
   }
 
-  /** Join the others; leads at once if there are no locks. */
-  start(): void {
-    const { locks, openChannel } = this.#environment;
-    this.#stopping = new AbortController();
-    if (!locks || !openChannel) {
-      this.#listener.lead();
-      return;
+  /** Join the others, at the end of the queue or, if it seizes the lead, as their leader; leads at once if it cannot. */
+  start(seizing = false): void {
+    const { signal } = (this.#stopping = new AbortController());
+    try {
+      if (this.#environment.locks)
+        this.#channel = this.#environment.openChannel?.(this.#name, (message) => this.#listener.hear(message)) ?? null;
+    } catch {
+      // refused
     }
-    this.#channel = openChannel(this.#name, (message) => this.#listener.hear(message));
-    const { signal } = this.#stopping;
+    if (!this.#channel) return this.#listener.lead();
     this.#hold(`${this.#name}/tab/${this.id}`, { signal }, () => {});
-    this.#queue();
+    if (seizing) this.seize();
+    else this.#queue();
   }
 
   stop(): void {
     this.#stopping?.abort();
     this.#stopping = null;
-    this.#release();
-    this.#release = () => {};
-    this.#channel?.close();
-    this.#channel = null;
+    this.#leave();
   }
 
   say(message: unknown): void {
-    this.#channel?.postMessage(message);
+    attempt(() => this.#channel?.postMessage(message));
   }
 
-  /** Take the lead from a tab that the browser considers alive but that does not answer. */
+  /** Take the lead from another tab, whether it answers or not. */
   seize(): void {
-    if (this.#environment.locks && this.#stopping) {
-      this.#hold(`${this.#name}/leader`, { steal: true }, () => this.#listener.lead());
-    }
+    this.#hold(`${this.#name}/leader`, { steal: true }, () => this.#listener.lead());
   }
 
   /** Call back when another tab is gone, whether it closed or crashed. */
   watch(tab: string, gone: () => void): void {
-    const stopping = this.#stopping;
-    if (!this.#environment.locks || !stopping) return;
-    this.#environment.locks
-      .request(`${this.#name}/tab/${tab}`, { signal: stopping.signal }, async () => gone())
-      .catch(ignoreAbort);
+    const signal = this.#stopping?.signal;
+    if (signal) void this.#request(`${this.#name}/tab/${tab}`, { signal }, async () => gone());
   }
 
   /** Wait for the lead. */
@@ -80,7 +76,7 @@ export class Tabs {
     if (signal) this.#hold(`${this.#name}/leader`, { signal }, () => this.#listener.lead());
   }
 
-  #hold(lock: string, options: { steal?: boolean; signal?: AbortSignal }, granted: () => void): void {
+  #hold(lock: string, options: LockOptions, granted: () => void): void {
     const stopping = this.#stopping;
     const until = new Promise<void>((resolve) => {
       const before = this.#release;
@@ -89,22 +85,34 @@ export class Tabs {
         resolve();
       };
     });
-    this.#environment.locks
-      ?.request(lock, options, async () => {
-        if (stopping?.signal.aborted) return;
-        granted();
-        await until;
-      })
-      .catch((error: unknown) => {
-        ignoreAbort(error);
-        if (stopping === null || stopping !== this.#stopping) return;
+    void this.#request(lock, options, async () => {
+      if (stopping?.signal.aborted) return;
+      granted();
+      await until;
+    });
+  }
+
+  async #request(lock: string, options: LockOptions, granted: () => Promise<void>): Promise<void> {
+    const stopping = this.#stopping;
+    try {
+      if (this.#channel) await this.#environment.locks?.request(lock, options, granted);
+    } catch (error) {
+      if (stopping === null || stopping !== this.#stopping || !this.#channel) return; // aborted, as it should be
+      if ((error as Error | null)?.name === 'AbortError') {
+        // Another tab has seized it.
         this.#listener.follow();
         this.#queue();
-      });
+      } else {
+        this.#leave();
+        this.#listener.lead();
+      }
+    }
   }
-}
 
-/** A request is aborted when the tab stops, and a held lock when another tab seizes it; both are expected. */
-function ignoreAbort(error: unknown): void {
-  if (!(error instanceof Error && error.name === 'AbortError')) console.error('tabs: a lock failed', error);
+  #leave(): void {
+    this.#release();
+    this.#release = () => {};
+    this.#channel?.close();
+    this.#channel = null;
+  }
 }

@@ -1,6 +1,6 @@
 /** React's side of the connection that all hooks share. */
 import { useSyncExternalStore } from 'react';
-import type { StreamState } from '../feed/stream';
+import { CLOSED, type StreamState } from '../feed/stream';
 import { feedOf } from '../feed/shared';
 
 /** The state of the shared connection. It does not open one by itself. */
@@ -9,5 +9,6 @@ export function useConnection(base = ''): StreamState {
   return useSyncExternalStore(
     (listener) => feed.watch(listener),
     () => feed.state,
+    () => CLOSED, // on a server nothing connects
   );
 }

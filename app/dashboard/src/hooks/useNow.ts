@@ -1,7 +1,8 @@
 /** The current time in whole seconds: one timer for all components that show how long ago something was. */
 import { useSyncExternalStore } from 'react';
+import { Listeners } from '../feed/listeners';
 
-const listeners = new Set<() => void>();
+const listeners = new Listeners();
 let now = Math.floor(Date.now() / 1000) * 1000;
 let timer: ReturnType<typeof setInterval> | undefined;
 
@@ -11,13 +12,13 @@ export function useNow(): number {
 }
 
 function subscribe(listener: () => void): () => void {
-  listeners.add(listener);
+  const remove = listeners.add(listener);
   timer ??= setInterval(() => {
     now = Math.floor(Date.now() / 1000) * 1000;
-    for (const one of [...listeners]) one();
+    listeners.call();
   }, 1000);
   return () => {
-    listeners.delete(listener);
+    remove();
     if (listeners.size > 0) return;
     clearInterval(timer);
     timer = undefined;

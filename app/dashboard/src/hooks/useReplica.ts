@@ -1,6 +1,6 @@
 /** React's side of a replica: reads it, and keeps it alive while a component is mounted. */
 import { useMemo, useSyncExternalStore } from 'react';
-import type { Plot, ReplicaState } from '../feed/replica';
+import { LOADING, type Plot, type ReplicaState } from '../feed/replica';
 import { replicaOf } from '../feed/shared';
 
 /** Use the replica of a key, shared by all components. The key must contain everything that the plot depends on. */
@@ -14,5 +14,5 @@ export function useReplica<V>(key: string, plot: () => Plot<V>, base = ''): Repl
     }),
     [key, base],
   );
-  return { ...useSyncExternalStore(entry.subscribe, entry.get), reload: entry.reload };
+  return { ...useSyncExternalStore(entry.subscribe, entry.get, () => LOADING), reload: entry.reload };
 }

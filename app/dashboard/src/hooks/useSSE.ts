@@ -1,5 +1,6 @@
 /** useSSE: the messages of one endpoint, over the connection that all hooks and tabs share. */
 import { useCallback, useEffect, useRef, useState } from 'react';
+import { attempt } from '../feed/listeners';
 import { concerns, TOPICS, type Message, type Topic } from '../feed/protocol';
 import { feedOf } from '../feed/shared';
 import { useConnection } from './useConnection';
@@ -70,13 +71,14 @@ export function useSSE(endpoint: string, options: SSEOptions = {}): SSEResult {
   const isConnected = wanted && state.status === 'live';
   useEffect(() => {
     if (!isConnected) return;
-    latest.current.onOpen?.();
-    return () => latest.current.onClose?.();
+    // An exception in an effect would take the whole page down.
+    attempt(() => latest.current.onOpen?.());
+    return () => attempt(() => latest.current.onClose?.());
   }, [isConnected]);
 
   const failure = wanted ? state.error : null;
   useEffect(() => {
-    if (failure !== null) latest.current.onError?.(new Error(failure));
+    if (failure !== null) attempt(() => latest.current.onError?.(new Error(failure)));
   }, [failure]);
 
   const lost = state.status === 'reconnecting';

@@ -1,12 +1,14 @@
 /** Language: words, numbers and times as the user reads them. Follows the browser until the user chooses. */
 import { useSyncExternalStore } from 'react';
+import { recall, remember } from '../browser/storage';
+import { Listeners } from '../feed/listeners';
 import { vi, type Key } from './vi';
 
 export type Language = 'en' | 'vi';
 export type Values = Readonly<Record<string, string | number>>;
 
 const STORED = 'language';
-const listeners = new Set<() => void>();
+const listeners = new Listeners();
 let words = wordsFor(initialLanguage());
 
 /** Everything that depends on the language; a new object when it changes. */
@@ -23,13 +25,7 @@ export interface Words {
 
 /** The words of the user's language. */
 export function useWords(): Words {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => words,
-  );
+  return useSyncExternalStore(listeners.add, currentWords);
 }
 
 /** The words, for code outside components. */
@@ -38,14 +34,14 @@ export function currentWords(): Words {
 }
 
 export function setLanguage(language: Language): void {
-  localStorage.setItem(STORED, language);
+  remember(STORED, language);
   words = wordsFor(language);
   document.documentElement.lang = language;
-  for (const listener of [...listeners]) listener();
+  listeners.call();
 }
 
 function initialLanguage(): Language {
-  const stored = localStorage.getItem(STORED);
+  const stored = recall(STORED);
   const language = stored === 'en' || stored === 'vi' ? stored : navigator.language.startsWith('vi') ? 'vi' : 'en';
   document.documentElement.lang = language;
   return language;

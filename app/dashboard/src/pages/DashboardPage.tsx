@@ -69,7 +69,7 @@ export function DashboardPage() {
         className="area-sessions"
         side={<Shown rows={active.rows.length} cut={active.cut} of={(all) => all.now.active_sessions} />}
       >
-        {active.ready ? <SessionCards sessions={active.rows} latest={latest.value ?? new Map()} /> : <Loading />}
+        {active.ready && latest.value ? <SessionCards sessions={active.rows} latest={latest.value} /> : <Loading />}
       </Panel>
       <Panel
         title={t('Open alerts')}

@@ -1,9 +1,9 @@
 /** Session: one counting run with its charts, movements, alerts and settings. */
-import { useMemo, useState } from 'react';
+import { useMemo, useState, type ComponentProps } from 'react';
 import type { Metric, Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useAlertsSSE, useMetricsSSE, useMovementsSSE, useSessionsSSE } from '../hooks/useRows';
-import { useStats } from '../hooks/useStats';
+import { useAsOf, useInside, useSessionStats, useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
 import { Icon } from '../components/Icon';
@@ -13,7 +13,9 @@ import { Plane } from '../components/Plane';
 import { SessionActions } from '../components/SessionActions';
 import { SessionCharts, type Span } from '../components/SessionCharts';
 import { Tile } from '../components/Tile';
+import { Figure } from '../components/Total';
 import { follow, go } from '../router';
+import type { Key } from '../i18n/vi';
 import { STATUS } from '../i18n/names';
 
 const WINDOWS = { '5': 300_000, '60': 3_600_000, '360': 21_600_000 } as const;
@@ -45,7 +47,7 @@ function Detail({ session }: { session: Session }) {
   const { live } = useStats();
   const { movements, loading } = useMovementsSSE(session.id, { limit: 200 });
   const { alerts, ...list } = useAlertsSSE(session.id, undefined, { limit: 50 });
-  const { metrics } = useMetricsSSE(session.id, { limit: 1 });
+  const { metrics, ...readings } = useMetricsSSE(session.id, { limit: 1 });
   const metric: Metric | undefined = metrics[0];
   const [windowName, setWindowName] = useState<keyof typeof WINDOWS>('5');
   const [zoom, setZoom] = useState<Span | null>(null);
@@ -54,7 +56,33 @@ function Detail({ session }: { session: Session }) {
     [session.id, session.session_name],
   );
   const end = session.end_time ? Date.parse(session.end_time) : now;
-  const orUnknown = (value: number | null | undefined, digits = 0) => (value == null ? '–' : number(value, digits));
+  const stats = useSessionStats(session.id);
+  const statsAsOf = useAsOf(stats);
+  const totalsAsOf = useAsOf();
+  const door = useInside(readings.loading ? null : session.id, metric);
+  // A session without a movement is one whose camera sends none: its sums are not known to be 0.
+  const totals = stats.totals?.last_movement ? stats.totals : null;
+  const counted = (
+    label: Key,
+    value: number | null | undefined,
+    minute: number | null | undefined,
+    look: Partial<ComponentProps<typeof Tile>>,
+  ) => (
+    <Tile
+      label={t(label)}
+      value={<Figure value={value} fresh={stats.fresh} asOf={statsAsOf} />}
+      detail={statsAsOf ?? (minute == null ? undefined : t('{n} in the last minute', { n: number(minute) }))}
+      {...look}
+    />
+  );
+  const read = (label: Key, value: number | null | undefined, { digits = 0, unit = '' }) => (
+    <Tile
+      label={t(label)}
+      value={<Figure value={value} digits={digits} fresh={live} asOf={totalsAsOf} />}
+      unit={unit}
+      detail={live ? undefined : totalsAsOf}
+    />
+  );
   return (
     <div className="session">
       <header className="page-head">
@@ -80,14 +108,15 @@ function Detail({ session }: { session: Session }) {
         <Tile
           className="hero"
           label={t('Inside now')}
-          value={orUnknown(metric?.current_people_count)}
-          detail={metric ? `${t('Last reading')} ${ago(metric.timestamp, now)}` : undefined}
+          value={<Figure value={door.inside} fresh={door.fresh} asOf={door.asOf} />}
+          detail={door.asOf ?? (metric && `${t('Last reading')} ${ago(metric.timestamp, now)}`)}
         />
-        <Tile label={t('In per minute')} icon="in" tone="in" value={orUnknown(metric?.people_entered_last_minute)} />
-        <Tile label={t('Out per minute')} icon="out" tone="out" value={orUnknown(metric?.people_exited_last_minute)} />
-        <Tile label={t('Frames per second')} value={orUnknown(metric?.fps_current, 1)} />
-        <Tile label={t('CPU')} value={orUnknown(metric?.cpu_usage_percentage)} unit="%" />
-        <Tile label={t('Processing latency')} value={orUnknown(metric?.processing_latency_ms, 1)} unit="ms" />
+        {counted('Entered', totals?.entered, metric?.people_entered_last_minute, { icon: 'in', tone: 'in' })}
+        {counted('Exited', totals?.exited, metric?.people_exited_last_minute, { icon: 'out', tone: 'out' })}
+        {counted('Peak', totals && Math.max(totals.peak, door.inside ?? 0), null, { icon: 'peak' })}
+        {read('Frames per second', metric?.fps_current, { digits: 1 })}
+        {read('CPU', metric?.cpu_usage_percentage, { unit: '%' })}
+        {read('Processing latency', metric?.processing_latency_ms, { digits: 1, unit: 'ms' })}
       </div>
       <div className="toolbar">
         <Choice

@@ -17,7 +17,7 @@ import { Dialog, Field } from '../components/Dialog';
 import { Icon } from '../components/Icon';
 import { Choice, Empty, Failed, Loading } from '../components/Panel';
 import { SessionActions } from '../components/SessionActions';
-import { Total } from '../components/Total';
+import { Inside, Read, Total } from '../components/Total';
 import { follow, setQuery, useAddress } from '../router';
 import { STATUS } from '../i18n/names';
 
@@ -115,7 +115,7 @@ function Table({
   order: string;
   onOrder: (order: string) => void;
 }) {
-  const { t, dateTime, span, number } = useWords();
+  const { t, dateTime, span } = useWords();
   const now = useNow();
   const latest = useReplica('latest', latestPlot).value;
   const heading = ({ order: column, key }: (typeof COLUMNS)[number]) => {
@@ -166,9 +166,13 @@ function Table({
                 {span((row.end_time ? Date.parse(row.end_time) : now) - Date.parse(row.start_time))}
               </td>
               <td className="figure">
-                {row.status === 'active' && latest?.has(row.id)
-                  ? number(latest.get(row.id)?.metric.current_people_count ?? 0)
-                  : '–'}
+                {row.status === 'active' && latest ? (
+                  <Read id={row.id} reading={latest.get(row.id)}>
+                    {(id, reading) => <Inside id={id} metric={reading?.metric} />}
+                  </Read>
+                ) : (
+                  '–'
+                )}
               </td>
               <td className="row-actions">
                 <SessionActions session={row} compact />

@@ -21,7 +21,7 @@ export function latestPlot(): Plot<Latest> {
     async load(feed, signal) {
       const { body, cursor } = await feed.read(`/api/metrics?limit=${LOADED}`, signal);
       const latest = new Map<string, Reading>();
-      for (const metric of (body as { items: Metric[] }).items.toReversed()) take(latest, metric);
+      for (const metric of (body as { items: Metric[] }).items.reverse()) take(latest, metric);
       return { value: latest, cursor };
     },
     apply(before, changes: readonly Change[]) {

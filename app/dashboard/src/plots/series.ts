@@ -33,7 +33,7 @@ export function seriesPlot(sessionId: string, windowMs: number): Plot<SeriesSet>
     async load(feed, signal) {
       const { rows, cursor, partial } = await loadRows(feed, signal, sessionId, windowMs);
       const series = emptySeries();
-      for (const row of rows.toReversed()) append(series, row);
+      for (const row of rows.reverse()) append(series, row);
       return { value: { byId: new Map([[sessionId, series]]), version: 0, partial }, cursor };
     },
     apply(set, changes: readonly Change[]) {
