@@ -30,7 +30,8 @@ for (const name of ['isWellFormed', 'toWellFormed']) delete String.prototype[nam
 for (const [holder, names] of [[Array, ['fromAsync']], [Promise, ['withResolvers', 'try']],
     [Object, ['groupBy', 'hasOwn']], [Map, ['groupBy']], [AbortSignal, ['any', 'timeout']],
     [URL, ['canParse', 'parse']], [window, ['structuredClone', 'Iterator', 'scheduler', 'reportError']],
-    [RegExp, ['escape']], [Math, ['sumPrecise']], [Error, ['isError']], [Uint8Array, ['fromBase64']], [crypto.constructor.prototype, ['randomUUID']]])
+    [RegExp, ['escape']], [Math, ['sumPrecise']],
+    [Error, ['isError']], [Uint8Array, ['fromBase64']], [crypto.constructor.prototype, ['randomUUID']]])
     for (const name of names) delete holder[name];
 """
 

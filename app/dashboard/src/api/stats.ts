@@ -177,7 +177,7 @@ export class Stats<T = Totals> {
     const slept = this.#asleep;
     this.#asleep = environment.hidden;
     if (this.#asleep) {
-      if (!slept) this.#distrust(); // whoever sees the page next sees these totals first
+      if (!slept) this.#distrust(); // the next look at the page shows these totals first
       return;
     }
     const dueAt = Math.max(now + delay, this.#startedAt + Math.max(EVERY_MS, SHARE_MS * running));
