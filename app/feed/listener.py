@@ -1,8 +1,8 @@
 """Listener: the greenlet that LISTENs and hands changes on in cursor order.
 
-Invariant: every change of the log is published once, in order. A payload that the triggers have sealed is believed if it
-is the very next change. Any other NOTIFY is a doorbell, because any role that may connect can send one: the log, which
-only its triggers write, is read after the Listener's own cursor, exactly as clients do.
+Invariant: every change of the log is published once, in order. A payload that the triggers have sealed is believed if
+it is the very next change. Any other NOTIFY is a doorbell, because any role that may connect can send one: the log,
+which only its triggers write, is read after the Listener's own cursor, exactly as clients do.
 
 It also reads the log at intervals when nothing was notified, which proves that it still hears: a silently dead
 connection fails within seconds, and a change without a NOTIFY is still published, and counted. It reconnects forever.
