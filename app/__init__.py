@@ -26,6 +26,7 @@ def create_app(config: Config | None = None) -> Flask:
     from app.postgres import tables
     from app.postgres.embedded import database_url
     from app.rest.cors import register_cors
+    from app.rest.prefix import register_prefix
 
     config = config or Config.from_environ(os.environ)
     url = database_url(config)
@@ -36,5 +37,6 @@ def create_app(config: Config | None = None) -> Flask:
     api.register(app)
     app.register_blueprint(website.pages)
     register_cors(app, config.cors_origins)
+    register_prefix(app, config.url_prefix)
     cli.register(app)
     return app
