@@ -971,6 +971,28 @@ begin
 end
 $$;
 
+CREATE TABLE public.realtime_metrics (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    session_id uuid NOT NULL,
+    "timestamp" timestamp with time zone DEFAULT now() NOT NULL,
+    current_people_count integer DEFAULT 0 NOT NULL,
+    people_entered_last_minute integer DEFAULT 0,
+    people_exited_last_minute integer DEFAULT 0,
+    detection_status public.detection_status DEFAULT 'waiting'::public.detection_status NOT NULL,
+    fps_current double precision,
+    cpu_usage_percentage double precision,
+    memory_usage_mb double precision,
+    processing_latency_ms double precision,
+    created_at timestamp with time zone DEFAULT now(),
+    CONSTRAINT realtime_metrics_cpu_usage_percentage_check CHECK (((cpu_usage_percentage >= (0)::double precision) AND (cpu_usage_percentage <= (100)::double precision))),
+    CONSTRAINT realtime_metrics_current_people_count_check CHECK ((current_people_count >= 0)),
+    CONSTRAINT realtime_metrics_fps_current_check CHECK (((fps_current >= (0)::double precision) AND (fps_current < 'Infinity'::double precision))),
+    CONSTRAINT realtime_metrics_memory_usage_mb_check CHECK (((memory_usage_mb >= (0)::double precision) AND (memory_usage_mb < 'Infinity'::double precision))),
+    CONSTRAINT realtime_metrics_people_entered_last_minute_check CHECK ((people_entered_last_minute >= 0)),
+    CONSTRAINT realtime_metrics_people_exited_last_minute_check CHECK ((people_exited_last_minute >= 0)),
+    CONSTRAINT realtime_metrics_processing_latency_ms_check CHECK (((processing_latency_ms >= (0)::double precision) AND (processing_latency_ms < 'Infinity'::double precision)))
+);
+
 CREATE TABLE public.sessions (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     session_name text NOT NULL,
@@ -1004,13 +1026,20 @@ CREATE TABLE public.sessions (
 CREATE VIEW public.active_sessions AS
  SELECT s.id,
     s.session_name,
+    s.input_source,
     s.status,
     s.start_time,
     s.fps,
-    d.taken_at AS last_reading,
-    d.people AS current_people_count
-   FROM (public.doors_of_now('UTC'::text, '00:02:00'::interval, '01:00:00'::interval) d(session_id, taken_at, people)
-     JOIN public.sessions s ON ((s.id = d.session_id)));
+    m."timestamp" AS last_reading,
+    m.current_people_count
+   FROM (public.sessions s
+     LEFT JOIN LATERAL ( SELECT realtime_metrics."timestamp",
+            realtime_metrics.current_people_count
+           FROM public.realtime_metrics
+          WHERE ((realtime_metrics.session_id = s.id) AND (realtime_metrics."timestamp" <= (now() + '00:02:00'::interval)))
+          ORDER BY realtime_metrics."timestamp" DESC, realtime_metrics.id DESC
+         LIMIT 1) m ON (true))
+  WHERE (s.status = 'active'::public.session_status);
 
 CREATE TABLE public.alert_cursor (
     is_only boolean DEFAULT true NOT NULL,
@@ -1160,28 +1189,6 @@ CREATE TABLE public.people_movements (
     CONSTRAINT people_movements_frame_number_check CHECK ((frame_number >= 0))
 );
 
-CREATE TABLE public.realtime_metrics (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    session_id uuid NOT NULL,
-    "timestamp" timestamp with time zone DEFAULT now() NOT NULL,
-    current_people_count integer DEFAULT 0 NOT NULL,
-    people_entered_last_minute integer DEFAULT 0,
-    people_exited_last_minute integer DEFAULT 0,
-    detection_status public.detection_status DEFAULT 'waiting'::public.detection_status NOT NULL,
-    fps_current double precision,
-    cpu_usage_percentage double precision,
-    memory_usage_mb double precision,
-    processing_latency_ms double precision,
-    created_at timestamp with time zone DEFAULT now(),
-    CONSTRAINT realtime_metrics_cpu_usage_percentage_check CHECK (((cpu_usage_percentage >= (0)::double precision) AND (cpu_usage_percentage <= (100)::double precision))),
-    CONSTRAINT realtime_metrics_current_people_count_check CHECK ((current_people_count >= 0)),
-    CONSTRAINT realtime_metrics_fps_current_check CHECK (((fps_current >= (0)::double precision) AND (fps_current < 'Infinity'::double precision))),
-    CONSTRAINT realtime_metrics_memory_usage_mb_check CHECK (((memory_usage_mb >= (0)::double precision) AND (memory_usage_mb < 'Infinity'::double precision))),
-    CONSTRAINT realtime_metrics_people_entered_last_minute_check CHECK ((people_entered_last_minute >= 0)),
-    CONSTRAINT realtime_metrics_people_exited_last_minute_check CHECK ((people_exited_last_minute >= 0)),
-    CONSTRAINT realtime_metrics_processing_latency_ms_check CHECK (((processing_latency_ms >= (0)::double precision) AND (processing_latency_ms < 'Infinity'::double precision)))
-);
-
 CREATE VIEW public.recent_movements AS
  SELECT m.id,
     m.session_id,
@@ -1305,18 +1312,7 @@ CREATE OR REPLACE VIEW public.daily_analytics AS
     ((c.minute AT TIME ZONE 'UTC'::text))::date AS date_timestamp,
     (sum(c.entered))::bigint AS total_people_entered,
     (sum(c.exited))::bigint AS total_people_exited
-   FROM (( SELECT movement_counts.session_id,
-            movement_counts.minute,
-            movement_counts.entered,
-            movement_counts.exited
-           FROM public.movement_counts
-        UNION ALL
-         SELECT movement_deltas.session_id,
-            movement_deltas.minute,
-            movement_deltas.entered,
-            movement_deltas.exited
-           FROM public.movement_deltas(( SELECT movement_counts_cursor.folded
-                   FROM public.movement_counts_cursor), '9223372036854775807'::bigint) movement_deltas(session_id, minute, entered, exited)) c
+   FROM (public.movement_counts c
      JOIN public.sessions s ON ((s.id = c.session_id)))
   GROUP BY s.id, (((c.minute AT TIME ZONE 'UTC'::text))::date)
  HAVING ((sum(c.entered) <> (0)::numeric) OR (sum(c.exited) <> (0)::numeric))
@@ -1327,18 +1323,7 @@ CREATE OR REPLACE VIEW public.hourly_analytics AS
     date_trunc('hour'::text, c.minute) AS hour_timestamp,
     (sum(c.entered))::bigint AS people_entered,
     (sum(c.exited))::bigint AS people_exited
-   FROM (( SELECT movement_counts.session_id,
-            movement_counts.minute,
-            movement_counts.entered,
-            movement_counts.exited
-           FROM public.movement_counts
-        UNION ALL
-         SELECT movement_deltas.session_id,
-            movement_deltas.minute,
-            movement_deltas.entered,
-            movement_deltas.exited
-           FROM public.movement_deltas(( SELECT movement_counts_cursor.folded
-                   FROM public.movement_counts_cursor), '9223372036854775807'::bigint) movement_deltas(session_id, minute, entered, exited)) c
+   FROM (public.movement_counts c
      JOIN public.sessions s ON ((s.id = c.session_id)))
   GROUP BY s.id, (date_trunc('hour'::text, c.minute))
  HAVING ((sum(c.entered) <> (0)::numeric) OR (sum(c.exited) <> (0)::numeric))

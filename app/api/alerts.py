@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from flask import Response
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 from sqlalchemy import select, text, update
 
 from app.postgres.tables import Alert, db
 from app.rest.endpoints import resource_endpoints
 from app.rest.resource import Resource, problem_response
 from app.rest.rows import change_many, changed_answers, read_row, row_response
-from app.rest.schema import Id, Strict, Time, row_schema
+from app.rest.schema import Id, OptionalId, Strict, Time, absent, row_schema
 from app.rest.validation import ById, reads
 
 ALERTS = Resource(
@@ -35,16 +35,30 @@ MAX_ALERTS = 10_000
 _MAY_BE_OPEN = text("(threshold_id is null or exists (select from alert_states s where s.alert_id = alert_logs.id))")
 
 
+_True = Annotated[Literal[True] | None, WithJsonSchema({"type": "boolean", "const": True})]
+
+
 class Resolve(Strict):
     """Which alerts to resolve: these, or all that are open."""
 
-    ids: list[Id] | None = Field(default=None, max_length=MAX_ALERTS)
-    all: Literal[True] | None = Field(default=None, description=f"The oldest {MAX_ALERTS} that are open.")
-    session_id: Id | None = Field(default=None, description="With `all`: those of this session.")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["ids"], "not": {"anyOf": [{"required": ["all"]}, {"required": ["session_id"]}]}},
+                {"required": ["all"], "not": {"required": ["ids"]}},
+            ]
+        }
+    )
+
+    ids: list[Id] = Field(default_factory=list, max_length=MAX_ALERTS)
+    all: _True = Field(default_factory=absent, description=f"The oldest {MAX_ALERTS} that are open.")
+    session_id: OptionalId = Field(default_factory=absent, description="With `all`: those of this session.")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Resolve:
-        if (self.ids is None) == (self.all is None) or (self.session_id and not self.all):
+        is_null = "all" in self.model_fields_set and not self.all
+        is_null |= "session_id" in self.model_fields_set and not self.session_id
+        if is_null or self.model_fields_set not in ({"ids"}, {"all"}, {"all", "session_id"}):
             raise ValueError('should be {"ids": [...]}, or {"all": true} with or without a session_id')
         return self
 
@@ -81,7 +95,7 @@ def resolve_many(body: Resolve) -> Response:
     """All in one transaction; unknown and resolved alerts are skipped. `resolved_at` lets `/alerts/reopen` undo it."""
     columns = ALERTS.table.c
     wanted = select(columns.id).where(columns.is_resolved.is_(False))
-    if body.ids is not None:
+    if not body.all:
         wanted = wanted.where(columns.id.in_(body.ids))
     elif body.session_id:
         wanted = wanted.where(columns.session_id == body.session_id)

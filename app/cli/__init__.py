@@ -23,6 +23,7 @@ _COMMANDS = {
     "migrate": "app.cli.database:migrate_command",
     "prune": "app.cli.prune:command",
     "psql": "app.cli.psql:command",
+    "recount": "app.cli.recount:command",
     "replay": "app.cli.replay:command",
     "schema": "app.cli.schema:command",
     "simulate": "app.cli.simulate:command",

@@ -13,7 +13,7 @@ import select
 import shutil
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -49,6 +49,9 @@ class Finding:
     what: str
     seen: str
     advice: str = ""
+
+
+Check = Callable[[Connection, Config], Iterator[Finding]]
 
 
 def check_versions(connection: Connection, _config: Config) -> Iterator[Finding]:
@@ -209,6 +212,33 @@ def check_thresholds(connection: Connection, _config: Config) -> Iterator[Findin
     )
 
 
+def check_counts(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """The counts by minute against the movements themselves, in one snapshot."""
+    [(counted, there, minutes)] = _rows(
+        connection,
+        "with counted as ("
+        "  select session_id, minute, sum(entered) as entered, sum(exited) as exited from ("
+        "    select session_id, minute, entered, exited from movement_counts union all"
+        "    select * from movement_deltas((select folded from movement_counts_cursor), 9223372036854775807)) as parts"
+        "  group by 1, 2"
+        "), there as ("
+        "  select session_id, date_trunc('minute', movement_time) as minute,"
+        "         count(*) filter (where movement_direction = 'in') as entered,"
+        "         count(*) filter (where movement_direction = 'out') as exited from people_movements group by 1, 2"
+        ") select coalesce(sum(c.entered + c.exited), 0)::bigint, coalesce(sum(t.entered + t.exited), 0)::bigint,"
+        "         count(*) filter (where coalesce(c.entered, 0) <> coalesce(t.entered, 0)"
+        "                             or coalesce(c.exited, 0) <> coalesce(t.exited, 0))"
+        " from counted c full join there t using (session_id, minute)",
+    )
+    yield Finding(
+        "counts",
+        f"{counted} movements counted, {there} there, {minutes} minutes of sessions differ",
+        "Movements were written or removed while triggers were off: ./run flask recount, then have the clients reload."
+        if minutes
+        else "",
+    )
+
+
 def check_space(_connection: object, config: Config) -> Iterator[Finding]:
     """Room on the disk of the embedded server."""
     if config.database_url:
@@ -248,7 +278,7 @@ def check_feed(_connection: object, config: Config) -> Iterator[Finding]:
         )
 
 
-CHECKS: tuple[Callable[[Connection, Config], Iterator[Finding]], ...] = (
+CHECKS: tuple[Check, ...] = (
     check_versions,
     check_durability,
     check_triggers,
@@ -264,9 +294,9 @@ CHECKS: tuple[Callable[[Connection, Config], Iterator[Finding]], ...] = (
 )
 
 
-def examine(connection: Connection, config: Config) -> Iterator[Finding]:
+def examine(connection: Connection, config: Config, checks: Iterable[Check]) -> Iterator[Finding]:
     """Every finding of every check."""
-    for check in CHECKS:
+    for check in checks:
         try:
             yield from check(connection, config)
         except (psycopg2.Error, OSError) as error:
@@ -286,12 +316,18 @@ def examine_without_database(reason: str, config: Config) -> Iterator[Finding]:
 
 
 @click.command("doctor")
-def command() -> None:
+@click.option("--counts", is_flag=True, help="Compare the counts with the rows as well; reads all movements.")
+def command(counts: bool) -> None:
     """Check everything the feed depends on. Status 1 if something needs doing."""
     config = current_config()
     try:
-        with database(migrated=False) as url, closing(connect(url, application_name="doctor")) as connection:
-            sick = sum(_tell(finding) for finding in examine(connection, config))
+        with (
+            database(migrated=False) as url,
+            closing(connect(url, application_name="doctor", is_patient=counts)) as connection,
+        ):
+            sick = sum(_tell(finding) for finding in examine(connection, config, CHECKS))
+            if counts:
+                sick += sum(_tell(finding) for finding in examine(connection, config, (check_counts,)))
     except click.ClickException as away:
         sick = sum(_tell(finding) for finding in examine_without_database(away.message, config))
     if sick:

@@ -104,12 +104,19 @@ def _parse_line(line: str) -> tuple[Literal["in", "out"], datetime, int]:
 
 
 class Replay:
-    """Writes intervals into one session, over a connection in autocommit mode of its own."""
+    """Writes intervals into one session, over a connection in autocommit mode of its own.
 
-    def __init__(self, connection: Connection, name: str, intervals: list[Interval]) -> None:
+    Args:
+        as_now: rows carry the moment at which they are written instead of the file's times; at full speed, where that
+            is one moment, the file's times are moved so that it ends now.
+    """
+
+    def __init__(self, connection: Connection, name: str, intervals: list[Interval], *, as_now: bool = False) -> None:
         self._connection = connection
         self._name = name
         self._intervals = intervals
+        self._as_now = as_now
+        self._moved = _Moved(intervals[0].end, intervals[0].end, 1.0)
         self._person_ids = itertools.count(1)
         self._day = date.min
         self._inside = 0
@@ -123,6 +130,10 @@ class Replay:
             speed: seconds of the file per second; 0 means as fast as possible.
             stop: ends the run early, and the session as cancelled.
         """
+        if self._as_now and speed:
+            self._moved = _Moved(self._intervals[0].end - INTERVAL, datetime.now(UTC), speed)
+        elif self._as_now:
+            self._moved = _Moved(self._intervals[-1].end, datetime.now(UTC), 1.0)
         self._begin()
         status: Status = "error"
         try:
@@ -183,7 +194,7 @@ class Replay:
             yield len(movements)
 
     def _movement_row(self, time: datetime, direction: str) -> tuple[object, ...]:
-        return self.session_id, next(self._person_ids), direction, time
+        return self.session_id, next(self._person_ids), direction, self._moved.to(time)
 
     def _metrics_row(self, interval: Interval) -> tuple[object, ...]:
         day = (interval.end - INTERVAL).date()
@@ -192,8 +203,15 @@ class Replay:
         entered, left = interval.counts.get("in", 0), interval.counts.get("out", 0)
         self._inside = max(0, self._inside + entered - left)
         # "Last minute" of a half-hour that is known as a sum: its share, as the even spread has it.
-        shares = (round(count / (INTERVAL / timedelta(minutes=1))) for count in (entered, left))
-        return self.session_id, interval.end, self._inside, *shares, "tracking" if entered or left else "waiting"
+        minutes = INTERVAL / timedelta(minutes=1) / self._moved.speed
+        shares = (round(count / max(1.0, minutes)) for count in (entered, left))
+        return (
+            self.session_id,
+            self._moved.to(interval.end),
+            self._inside,
+            *shares,
+            "tracking" if entered or left else "waiting",
+        )
 
     def _write(self, movements: list[tuple[object, ...]], metrics: list[tuple[object, ...]]) -> None:
         """Write both in one transaction."""
@@ -222,6 +240,19 @@ class Replay:
             if not self._connection.closed:
                 self._connection.autocommit = True
         self.written += len(movements)
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """Times of the file as those of now: ``start`` becomes ``begin``, and time passes ``speed`` times as fast."""
+
+    start: datetime
+    begin: datetime
+    speed: float
+
+    def to(self, time: datetime) -> datetime:
+        """The time that a row carries."""
+        return self.begin + (time - self.start) / self.speed
 
 
 class _Clock:
@@ -259,7 +290,8 @@ def show_progress(done: Iterator[int], total: int, unit: str) -> None:
     metavar="N",
     help="Seconds of the file per second: 3600 plays an hour per second, 0 as fast as it goes.",
 )
-def command(file: Path, speed: float) -> None:
+@click.option("--as-now", is_flag=True, help="Let rows carry today's time: live figures and charts show them.")
+def command(file: Path, speed: float, as_now: bool) -> None:
     """Write the people counts of FILE (CalIt2 format) as a live camera would."""
     try:
         intervals = read_counts(file)
@@ -269,7 +301,7 @@ def command(file: Path, speed: float) -> None:
     with database() as url, stop_on_signals() as stop:
         connection = connect(url, application_name="replay")
         try:
-            run = Replay(connection, file.name, intervals)
+            run = Replay(connection, file.name, intervals, as_now=as_now)
             show_progress(run.run(speed, stop), total, "movements")
         except psycopg2.Error as error:
             raise click.ClickException(f"The database refused: {str(error).strip()}") from error

@@ -175,7 +175,7 @@ def _on_constraint(original: object, code: str) -> Response:
     ) or getattr(diagnosis, "column_name", None)
     message = _MESSAGES.get(code, "is not accepted")
     if field and diagnosis and code == "23514" and not diagnosis.constraint_name:  # by a trigger, which says why
-        return problem(422, diagnosis.message_primary, [FieldError(field=field, message=diagnosis.message_primary)])
+        return problem(409, diagnosis.message_primary, [FieldError(field=field, message=diagnosis.message_primary)])
     status = 409 if code in ("23503", "23505") else 422
     errors = [FieldError(field=field, message=message)] if field else []
     return problem(status, f"{field or 'The row'} {message}.", errors)

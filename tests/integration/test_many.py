@@ -85,7 +85,15 @@ def test_an_alert_whose_condition_is_over_stays_resolved(client, sql, is_over):
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"all": False}, {"ids": [], "all": True}, {"ids": [], "session_id": "00000000-0000-4000-8000-000000000001"}],
+    [
+        {},
+        {"all": False},
+        {"all": None},
+        {"all": True, "session_id": None},
+        {"ids": None},
+        {"ids": [], "all": True},
+        {"ids": [], "session_id": "00000000-0000-4000-8000-000000000001"},
+    ],
 )
 def test_resolving_takes_ids_or_all(client, body):
     before = alert(client)

@@ -163,6 +163,28 @@ def test_the_doctor_names_clocks_that_are_off_and_thresholds_that_watch_nothing(
     assert lines["thresholds"] == "detection_accuracy_low: watching nothing"
 
 
+def test_counts_that_lost_touch_with_the_rows_are_found_and_counted_anew(sql, database_url):
+    sql.execute("insert into sessions (session_name) values ('door')")
+    move = "insert into people_movements (session_id, person_id, movement_direction) select id, 1, 'in' from sessions"
+    sql.execute(move)
+    assert (
+        "1 movements counted, 1 there, 0 minutes" in run("doctor", "--counts", DATABASE_URL=database_url, PORT=1).stdout
+    )
+    sql.execute("alter table people_movements disable trigger user")
+    sql.execute("truncate people_movements")
+    sql.execute(f"{move}, generate_series(1, 3)")
+    sql.execute("alter table people_movements enable trigger user")
+    seen = run("doctor", "--counts", DATABASE_URL=database_url, PORT=1)
+    assert "1 movements counted, 3 there, 1 minutes" in seen.stdout
+    assert "./run flask recount" in seen.stdout
+    assert "clocks" in run("doctor", DATABASE_URL=database_url, PORT=1).stdout
+    recounted = run("recount", DATABASE_URL=database_url)
+    assert (recounted.returncode, recounted.stdout) == (0, "Counted 3 movements in 1 minutes of sessions.\n")
+    assert (
+        "3 movements counted, 3 there, 0 minutes" in run("doctor", "--counts", DATABASE_URL=database_url, PORT=1).stdout
+    )
+
+
 def test_the_doctor_looks_at_the_rest_while_the_database_is_away():
     seen = run("doctor", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", PORT=1)
     assert seen.returncode == 1

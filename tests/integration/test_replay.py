@@ -97,6 +97,18 @@ def test_replay_at_a_speed_writes_the_same_rows(database_url, counts, query):
     ]
 
 
+@pytest.mark.parametrize(("speed", "span"), [(0, "13 hours"), (100_000, "2 seconds")])
+def test_replay_as_now_steers_the_figures_of_now(database_url, counts, query, client, app, speed, span):
+    status, _, _ = _replay(database_url, counts, "--speed", speed, "--as-now")
+    assert status == 0
+    [(oldest, newest, ahead)] = query(
+        f"select min(movement_time) between now() - interval '{span}' - interval '20 seconds' and now(),"
+        " now() - max(movement_time) < '31 minutes', bool_or(movement_time > now()) from people_movements"
+    )
+    assert (oldest, newest, ahead) == (True, True, False)
+    assert query("select count(*) from realtime_metrics where timestamp > now() - interval '13 hours'") == [(3,)]
+
+
 def test_a_malformed_line_writes_nothing(database_url, counts, query):
     counts.write_text(_COUNTS + "9,07/25/05,01:00:00,many\n")
     status, _, errors = _replay(database_url, counts, "--speed", 0)
