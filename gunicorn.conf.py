@@ -22,9 +22,8 @@ worker_class = "app.gunicorn_worker.Worker"
 worker_connections = _config.max_streams + 500
 preload_app = False  # preloaded, the app would be imported before gevent patches
 control_socket_disable = True
-forwarder_headers = (
-    ""  # where the feed is mounted is a setting: gunicorn would take SCRIPT_NAME from a client on this machine
-)
+# Where the feed is mounted is a setting. gunicorn would believe SCRIPT_NAME of any client on this machine.
+forwarder_headers = ""
 graceful_timeout = 30
 loglevel = "warning"
 
