@@ -22,6 +22,8 @@ worker_class = "app.gunicorn_worker.Worker"
 worker_connections = _config.max_streams + 500
 preload_app = False  # preloaded, the app would be imported before gevent patches
 control_socket_disable = True
+# Where the feed is mounted is a setting. gunicorn would believe SCRIPT_NAME of any client on this machine.
+forwarder_headers = ""
 graceful_timeout = 30
 loglevel = "warning"
 
@@ -32,7 +34,7 @@ def on_starting(server):
 
 
 def when_ready(server):
-    arbiter.greet(_config, [str(listener) for listener in server.LISTENERS])
+    arbiter.greet(_config, [f"{listener}{_config.url_prefix}" for listener in server.LISTENERS])
     interrupt = server.handle_int
 
     def say_and_stop():
@@ -94,6 +96,8 @@ def _announces_body(req):
 def post_worker_init(worker):
     import gevent
 
+    # The app has read it. gunicorn would answer 500 to each request that comes without it.
+    os.environ.pop("SCRIPT_NAME", None)
     feed = worker.wsgi.extensions["feed"]
     feed.start()
     # Streams stay with gunicorn if TLS ends in it.

@@ -27,6 +27,7 @@ def create_app(config: Config | None = None) -> Flask:
     from app.postgres.embedded import database_url
     from app.rest.cors import register_cors
     from app.rest.origin import register_origin
+    from app.rest.prefix import register_prefix
 
     config = config or Config.from_environ(os.environ)
     url = database_url(config)
@@ -38,5 +39,6 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_blueprint(website.pages)
     register_origin(app, config.host, config.allowed_hosts, config.cors_origins)
     register_cors(app, config.cors_origins)
+    register_prefix(app, config.url_prefix)
     cli.register(app)
     return app

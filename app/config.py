@@ -14,6 +14,8 @@ from urllib.parse import quote, urlsplit
 from zoneinfo import available_timezones
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+# How the paths begin that the feed serves: with a prefix that begins so, nobody could tell whether a proxy strips it.
+OWN_PATHS = ("alerts", "api", "assets", "live", "sessions", "system")
 
 
 class ConfigError(ValueError):
@@ -26,6 +28,7 @@ class Config:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    url_prefix: str = ""  # the path that the feed is mounted below, such as /people
     workers: int = 1
     data_dir: Path = CHECKOUT / ".data"
     database_url: str | None = field(default=None, repr=False)  # None: the embedded PostgreSQL below data_dir
@@ -53,7 +56,8 @@ class Config:
     @property
     def url(self) -> str:
         """Where this machine reaches the feed, also if it listens on every address."""
-        return f"http://{_address({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(self.host, self.host), self.port)}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{_address(host, self.port)}{self.url_prefix}"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Config:
@@ -82,6 +86,7 @@ class _Reader:
         config = Config(
             host=self._environ.get("HOST", default.host),
             port=self._integer("PORT", default.port, 0, 65535),
+            url_prefix=self._url_prefix(),
             workers=self._integer("WEB_CONCURRENCY", default.workers, 1, 64),
             data_dir=self._folder("DATA_DIR", default.data_dir),
             database_url=self._database_url(),
@@ -124,6 +129,18 @@ class _Reader:
             return float(text)
         self._wrong(name, "a number of seconds above 0, such as 15 or 0.5")
         return default
+
+    def _url_prefix(self) -> str:
+        # gunicorn's own name for it serves as well.
+        name = "SCRIPT_NAME" if "SCRIPT_NAME" in self._environ and "URL_PREFIX" not in self._environ else "URL_PREFIX"
+        prefix = self._environ.get(name, "")
+        if prefix and not re.fullmatch(r"(/[A-Za-z0-9_~-]+)+", prefix):
+            self._wrong(
+                name, "a path such as /people: letters, digits, - _ ~, a / before each part and none at the end"
+            )
+        elif prefix and prefix.split("/")[1] in OWN_PATHS:
+            self._wrong(name, f"a path whose first part is none of the feed's own: {', '.join(OWN_PATHS)}")
+        return prefix
 
     def _time_zone(self, default: str) -> str:
         zone = self._environ.get("TIME_ZONE", default)

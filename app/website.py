@@ -6,6 +6,7 @@ is revalidated each time, at the cost of a 304. Client-side routes answer with t
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -44,7 +45,7 @@ class _File:
 @pages.get("/system")
 def page(session_id: object = None) -> Response:
     """The one page; the browser decides by the address what it shows."""
-    response = _send("index.html", _ASK_FIRST)
+    response = _send(_mounted(request.script_root), _ASK_FIRST)
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Referrer-Policy"] = "same-origin"
     return response
@@ -52,16 +53,15 @@ def page(session_id: object = None) -> Response:
 
 @pages.get("/favicon.svg")
 def icon() -> Response:
-    return _send("favicon.svg", "public, max-age=86400")
+    return _send(_read("favicon.svg"), "public, max-age=86400")
 
 
 @pages.get("/assets/<name>")
 def asset(name: str) -> Response:
-    return _send(f"assets/{name}", _FOR_EVER)
+    return _send(_read(f"assets/{name}"), _FOR_EVER)
 
 
-def _send(path: str, caching: str) -> Response:
-    file = _read(path)
+def _send(file: _File | None, caching: str) -> Response:
     if file is None:
         abort(404)
     packed = file.packed if request.accept_encodings.quality("gzip") else None
@@ -77,6 +77,16 @@ def _send(path: str, caching: str) -> Response:
 
 
 @cache
+def _mounted(prefix: str) -> _File | None:
+    """The page that names its files below the prefix. One build serves every prefix: it names them relatively."""
+    built = _read("index.html")
+    if built is None:
+        return None
+    body = built.body.replace(b'="./', b'="%b/' % prefix.encode())
+    return _File(body, gzip.compress(body, mtime=0), built.kind, _tag(body))
+
+
+@cache
 def _read(path: str) -> _File | None:
     # The routes let no slash into a name, so it cannot leave the folder.
     place = _BUILT / path
@@ -87,4 +97,8 @@ def _read(path: str) -> _File | None:
     if kind.startswith("text/"):
         kind += "; charset=utf-8"
     packed = place.with_name(place.name + ".gz")
-    return _File(body, packed.read_bytes() if packed.is_file() else None, kind, sha256(body).hexdigest()[:16])
+    return _File(body, packed.read_bytes() if packed.is_file() else None, kind, _tag(body))
+
+
+def _tag(body: bytes) -> str:
+    return sha256(body).hexdigest()[:16]

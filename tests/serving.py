@@ -14,7 +14,7 @@ from pathlib import Path
 from app.config import CHECKOUT
 from tests.waiting import until
 
-_OURS = {"HOST", "PORT", "WEB_CONCURRENCY", "DATA_DIR", "DATABASE_URL"}
+_OURS = {"HOST", "PORT", "URL_PREFIX", "SCRIPT_NAME", "WEB_CONCURRENCY", "DATA_DIR", "DATABASE_URL"}
 
 
 def environment(**settings: object) -> dict[str, str]:

@@ -11,7 +11,7 @@ from importlib import import_module
 
 import click
 from flask import Flask
-from flask.cli import AppGroup
+from flask.cli import AppGroup, routes_command, run_command
 
 from app.config import Config, ConfigError
 
@@ -47,6 +47,8 @@ class _Commands(AppGroup):
 def register(app: Flask) -> None:
     """Give the app its commands."""
     app.cli = _Commands(app.name)
+    # Flask's own know only the app of commands: they would serve, and list, nothing.
+    run_command.hidden = routes_command.hidden = True
 
 
 def create_app() -> Flask:

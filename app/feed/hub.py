@@ -201,12 +201,13 @@ class Hub:
         subscriptions = list(self._subscriptions)
         for start in range(0, len(subscriptions), _SLICE):
             now, handed_out = time.monotonic(), self.handed_out
-            frame = heartbeat_frame(handed_out if self.generation else None)
+            frame = heartbeat_frame(handed_out)
             frames = (frame, chunked(frame))
             for subscription in subscriptions[start : start + _SLICE]:
                 if subscription.beat_at > now - heartbeat_seconds:
                     continue
-                if subscription.send is None or subscription.cursor > handed_out:
+                # Before the first generation, only its stream knows the cursor that the client came with.
+                if subscription.send is None or subscription.cursor > handed_out or not self.generation:
                     subscription.wake()
                 else:
                     subscription.beat(frames[subscription.is_chunked], handed_out, now)

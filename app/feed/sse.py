@@ -56,9 +56,9 @@ def connection_frame(
     return _frame({"type": "connection", "data": data}, cursor=cursor, timestamp=timestamp)
 
 
-def error_frame(code: str, message: str) -> bytes:
+def error_frame(code: str, message: str, cursor: int | None = None) -> bytes:
     """The frame of a problem that does not end the stream. ``code`` is stable, ``message`` a sentence."""
-    return _frame({"type": "error", "error": code, "message": message})
+    return _frame({"type": "error", "error": code, "message": message}, cursor=cursor)
 
 
 def heartbeat_frame(cursor: int | None) -> bytes:

@@ -76,6 +76,15 @@ class Stream:
         """Whether the client starts now, with no history to look up."""
         return not isinstance(self._asked, int)
 
+    @property
+    def _sent_back(self) -> int | None:
+        """The cursor for frames before the first ``connection``: the client's own, or None.
+
+        Some clients forget the place that they came with when a connection begins with a frame without an id. Nobody
+        knows yet whether the log reaches back to it, so the client keeps it and gets no other.
+        """
+        return self._asked if self._generation == 0 and isinstance(self._asked, int) else None
+
     def first(self) -> bytes:
         """The first bytes, for which the log need not be read."""
         retry = sse.retry_field(self._retry_seconds)
@@ -159,6 +168,7 @@ class Stream:
             return sse.error_frame(
                 "database_unavailable",
                 "The database is unavailable. This stream continues without a gap once it is back.",
+                self._sent_back,
             )
         return self._connection(self._subscription.cursor, "live")
 
@@ -168,7 +178,9 @@ class Stream:
                 log.warning("a stream cannot read the change log and will retry: %s", error)
             self._has_told_outage = True
             return sse.error_frame(
-                "database_unavailable", "The change log cannot be read now. This stream continues once it can."
+                "database_unavailable",
+                "The change log cannot be read now. This stream continues once it can.",
+                self._sent_back,
             )
         gevent.sleep(random.uniform(0.5, 1.5))
         is_due = time.monotonic() - self._subscription.beat_at >= self._heartbeat_seconds
@@ -178,6 +190,6 @@ class Stream:
         subscription = self._subscription
         subscription.beat_at = time.monotonic()
         if self._generation == 0 or not subscription.is_live:
-            return sse.heartbeat_frame(None)
+            return sse.heartbeat_frame(self._sent_back)
         subscription.advance(max(subscription.cursor, self._hub.handed_out))
         return sse.heartbeat_frame(subscription.cursor)

@@ -107,10 +107,11 @@ class Endpoints:
 
 def register_document(app: Flask, endpoints: Sequence[Endpoints]) -> None:
     """Serve the document at /api/openapi.json, and Swagger UI at /api/swagger without a CDN."""
+    prefix: str = app.extensions["config"].url_prefix
 
     @cache
     def document() -> Flask:
-        return _document(endpoints, app.url_map.converters)
+        return _document(endpoints, app.url_map.converters, prefix)
 
     def serve(path: str = "") -> Response:
         return cast(Response, Response.from_app(document().wsgi_app, request.environ))
@@ -126,14 +127,16 @@ def version() -> str:
     return project["version"]
 
 
-def _document(endpoints: Sequence[Endpoints], converters: Mapping[str, Any]) -> Flask:
+def _document(endpoints: Sequence[Endpoints], converters: Mapping[str, Any], prefix: str) -> Flask:
     from flask_openapi3.models.info import Info
+    from flask_openapi3.models.server import Server
     from flask_openapi3.openapi import OpenAPI
 
     document = OpenAPI(
         "document",
         info=Info(title="People counting", version=version(), description="Sessions, movements, metrics and alerts."),
         responses={400: problem_response()},
+        servers=[Server(url=prefix)] if prefix else None,
         security_schemes={},  # None would appear in the document as null
         doc_prefix="/api",
         doc_url="/openapi.json",

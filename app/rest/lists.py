@@ -143,4 +143,4 @@ def _page_response(
 
 def _same_list(page: dict[str, str]) -> str:
     kept = {name: value for name, value in request.args.items() if name not in ("after", "before", "page")}
-    return f"{request.path}?{urlencode({**kept, **page})}"
+    return f"{request.script_root}{request.path}?{urlencode({**kept, **page})}"

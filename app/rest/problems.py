@@ -136,7 +136,7 @@ def _on_http(error: HTTPException) -> ResponseReturnValue:
     if isinstance(error, RequestRedirect):
         return error.get_response()
     if isinstance(error, NotFound) and error.description == NotFound.description:
-        return problem(404, f"There is nothing at {request.path}.")
+        return problem(404, f"There is nothing at {request.script_root}{request.path}.")
     return problem(status, error.description or HTTPStatus(status).phrase, headers=headers)
 
 

@@ -41,7 +41,7 @@ def create_row(resource: Resource, body: BaseModel) -> Response:
             return row_response(_repeated(connection, resource, values))
     row, row_id = found
     response = row_response(row, 201)
-    response.headers["Location"] = f"/api/{resource.name}/{row_id}"
+    response.headers["Location"] = f"{request.script_root}/api/{resource.name}/{row_id}"
     return response
 
 

@@ -208,3 +208,10 @@ def test_stats_refuses_an_unknown_time_zone(database_url):
         1,
         "Error: --tz Mars is not a time zone; use one such as Europe/Berlin.\n",
     )
+
+
+def test_help_lists_what_works_here_and_not_flasks_own_server(database_url):
+    told = run("--help", DATABASE_URL=database_url).stdout
+    listed = {line.split()[0] for line in told.partition("Commands:")[2].splitlines() if line.strip()}
+    assert {"tail", "doctor", "simulate"} <= listed
+    assert not {"run", "routes"} & listed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 import urllib.error
 import urllib.parse
@@ -360,3 +361,17 @@ def test_streams_that_are_open_while_the_log_restarts_hear_reset(gunicorn, sql, 
         assert stream.next_of("connection")["data"]["status"] == "reset"
         new_movements(sql, new_session(sql), 1)
         assert stream.changes(1)[0]["id"] == log_ids(sql)[-1]
+
+
+@pytest.mark.parametrize(("asked", "told"), [("4711", "4711"), (None, ""), ("no cursor", "")])
+def test_frames_before_the_position_is_known_carry_the_cursor_that_the_client_has(gunicorn, asked, told):
+    server = gunicorn(DATABASE_URL="postgresql://u@127.0.0.1:1/x", HEARTBEAT_SECONDS=0.2)
+    connection = HTTPConnection(urlsplit(server.url).netloc, timeout=20)
+    connection.request("GET", "/api/sse", headers={"Last-Event-ID": asked} if asked else {})
+    response, body = connection.getresponse(), b""
+    while body.count(b"\n\n") < 3:
+        body += response.read1(65536)
+    connection.close()
+    frames = body.decode().split("\n\n")[:3]
+    assert [re.search(r'"type":"(\w+)"', frame)[1] for frame in frames] == ["error", "heartbeat", "heartbeat"]
+    assert [frame.rpartition("\nid: ")[2] if "\nid: " in frame else "" for frame in frames] == [told] * 3

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from app.config import Config, ConfigError
+from app import create_app
+from app.config import OWN_PATHS, Config, ConfigError
 
 
 def test_an_empty_environment_gives_the_defaults():
@@ -88,3 +89,35 @@ def test_an_origin_with_a_path_is_refused():
 
 def test_a_data_dir_becomes_absolute():
     assert Config.from_environ({"DATA_DIR": "here"}).data_dir == Path.cwd() / "here"
+
+
+@pytest.mark.parametrize("prefix", ["/people", "/a/b", "/People-2_x~"])
+def test_a_prefix_is_part_of_the_feeds_url(prefix):
+    assert Config.from_environ({"URL_PREFIX": prefix}).url == f"http://127.0.0.1:8000{prefix}"
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["people", "/", "/people/", "//people", "/a//b", "/a/../b", "/.", "/a b", "/a.b", "/a?b", "/ä", "https://x/people"],
+)
+@pytest.mark.parametrize("name", ["URL_PREFIX", "SCRIPT_NAME"])
+def test_a_prefix_that_is_no_path_is_refused(name, prefix):
+    with pytest.raises(ConfigError, match=f"^{name}=.* is wrong: it must be a path such as /people: "):
+        Config.from_environ({name: prefix})
+
+
+@pytest.mark.parametrize("prefix", ["/api", "/live/people"])
+def test_a_prefix_that_looks_like_a_path_of_the_feed_is_refused(prefix):
+    with pytest.raises(ConfigError, match="none of the feed's own: alerts, api"):
+        Config.from_environ({"URL_PREFIX": prefix})
+
+
+def test_the_feeds_own_paths_are_those_that_it_serves():
+    app = create_app(Config(database_url="postgresql://h/d"))
+    served = {rule.rule.split("/")[1] for rule in app.url_map.iter_rules()}
+    assert served - {"", "favicon.svg"} == set(OWN_PATHS)
+
+
+def test_the_setting_goes_before_the_name_that_gunicorn_knows():
+    assert Config.from_environ({"URL_PREFIX": "/people", "SCRIPT_NAME": "/other"}).url_prefix == "/people"
+    assert Config.from_environ({"SCRIPT_NAME": "/other"}).url_prefix == "/other"

@@ -24,9 +24,10 @@ def test_a_connection_frame_tells_topics_cursor_and_status():
     }
 
 
-def test_an_error_carries_no_id():
-    frame = sse.error_frame("database_unavailable", "The database is away.")
-    assert b"id:" not in frame
+@pytest.mark.parametrize(("cursor", "end"), [(None, b"}\n\n"), (9, b"}\nid: 9\n\n")])
+def test_an_error_carries_an_id_only_if_one_is_known(cursor, end):
+    frame = sse.error_frame("database_unavailable", "The database is away.", cursor)
+    assert frame.endswith(end)
     assert b'"error":"database_unavailable","message":"The database is away."' in frame
 
 

@@ -3,6 +3,7 @@ import { StrictMode, useEffect } from 'react';
 import { createRoot } from 'react-dom/client';
 import { watchAlerts } from './browser/alarm';
 import { measureLatency } from './browser/latency';
+import { mountBelow, pathOf } from './feed/mount';
 import { useWords } from './i18n/language';
 import { AlertsPage } from './pages/AlertsPage';
 import { DashboardPage } from './pages/DashboardPage';
@@ -23,7 +24,7 @@ const SESSION = /^\/sessions\/([0-9a-f-]{36})$/;
 
 function App() {
   const { t } = useWords();
-  const { pathname } = useAddress();
+  const pathname = pathOf(useAddress().pathname);
   const session = SESSION.exec(pathname)?.[1];
   const page = pageOf(pathname);
   useEffect(measureLatency, []);
@@ -57,6 +58,9 @@ function pageOf(path: string): PageName | null {
   if (SESSION.test(path)) return 'sessions';
   return (['live', 'sessions', 'alerts', 'system'] as const).find((name) => path === `/${name}`) ?? null;
 }
+
+// The page names this file below the prefix, as /people/assets/index-….js: so one build serves every prefix.
+mountBelow(new URL(import.meta.url).pathname.replace(/(\/[^/]*){2}$/, ''));
 
 const root = document.getElementById('root');
 if (root)

@@ -1,6 +1,7 @@
 /** Router: the address, with its query, as state. Links within the dashboard change it without loading a page. */
 import { useSyncExternalStore, type MouseEvent } from 'react';
 import { Listeners } from './feed/listeners';
+import { at } from './feed/mount';
 
 const listeners = new Listeners();
 
@@ -10,12 +11,9 @@ export function useAddress(): URL {
   return new URL(href);
 }
 
-/** Go to a path of the dashboard; `replace` adds no entry to the history. */
-export function go(path: string, replace = false): void {
-  if (replace) history.replaceState(null, '', path);
-  else history.pushState(null, '', path);
-  if (!replace) scrollTo(0, 0);
-  listeners.call();
+/** Go to a path of the dashboard. */
+export function go(path: string): void {
+  show(at(path));
 }
 
 /** Set or (with "") remove query parameters of the address. */
@@ -25,7 +23,7 @@ export function setQuery(values: Readonly<Record<string, string>>): void {
     if (value === '') url.searchParams.delete(name);
     else url.searchParams.set(name, value);
   }
-  go(url.pathname + url.search, true);
+  show(url.pathname + url.search, true);
 }
 
 /** For onClick of links: handles a plain click here and leaves any other to the browser. */
@@ -33,7 +31,15 @@ export function follow(event: MouseEvent<HTMLAnchorElement>): void {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
     return;
   event.preventDefault();
-  go(new URL(event.currentTarget.href).pathname);
+  show(new URL(event.currentTarget.href).pathname);
+}
+
+/** Show an address; `replace` adds no entry to the history. */
+function show(address: string, replace = false): void {
+  if (replace) history.replaceState(null, '', address);
+  else history.pushState(null, '', address);
+  if (!replace) scrollTo(0, 0);
+  listeners.call();
 }
 
 function subscribe(listener: () => void): () => void {

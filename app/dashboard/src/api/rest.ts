@@ -1,5 +1,6 @@
 /** Requests to the REST API. A refusal becomes a RequestError with a readable message. */
 import { RequestError } from '../feed/environment';
+import { at } from '../feed/mount';
 
 interface Problem {
   title?: string;
@@ -13,7 +14,7 @@ export async function send<R>(
   path: string,
   body?: unknown,
 ): Promise<R | null> {
-  const response = await fetch(path, {
+  const response = await fetch(at(path), {
     method,
     headers: { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -30,7 +31,7 @@ export async function send<R>(
 
 /** GET as JSON. */
 export async function get<R>(path: string, signal?: AbortSignal): Promise<R> {
-  const response = await fetch(path, { headers: { Accept: 'application/json' }, ...(signal ? { signal } : {}) });
+  const response = await fetch(at(path), { headers: { Accept: 'application/json' }, ...(signal ? { signal } : {}) });
   const body: unknown = await response.json().catch(() => null);
   if (!response.ok)
     throw new RequestError(response.status, body, (body as Problem | null)?.detail ?? String(response.status));

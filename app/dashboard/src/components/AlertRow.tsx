@@ -5,6 +5,7 @@ import type { Alert } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
+import { at } from '../feed/mount';
 import { follow } from '../router';
 
 export function AlertRow({ alert, session, select }: { alert: Alert; session: string; select?: ReactNode }) {
@@ -21,7 +22,7 @@ export function AlertRow({ alert, session, select }: { alert: Alert; session: st
         <strong>{alert.alert_message ?? alert.alert_type}</strong>
         <span>
           {alert.session_id ? (
-            <a href={`/sessions/${alert.session_id}`} onClick={follow}>
+            <a href={at(`/sessions/${alert.session_id}`)} onClick={follow}>
               {session}
             </a>
           ) : (

@@ -4,6 +4,7 @@ import type { Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useInside } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
+import { at } from '../feed/mount';
 import { follow } from '../router';
 import { Sparkline } from './Sparkline';
 import { Figure, Read } from './Total';
@@ -41,7 +42,7 @@ function Card({ session, id, reading }: { session: Session; id: string | null; r
           : t('Waiting'));
   return (
     <li className={recent || movedAt ? 'card' : 'card quiet-card'}>
-      <a href={`/sessions/${session.id}`} onClick={follow}>
+      <a href={at(`/sessions/${session.id}`)} onClick={follow}>
         <span className="card-name">{session.session_name}</span>
         <span className="card-source">{session.input_source ?? '\u00a0'}</span>
         <Figure className="card-count" value={inside} fresh={fresh} asOf={asOf} />

@@ -4,6 +4,7 @@ import { changeSettings, useSettings, type Theme } from '../browser/settings';
 import { useStats } from '../hooks/useStats';
 import { useNow } from '../hooks/useNow';
 import { setLanguage, useWords } from '../i18n/language';
+import { at } from '../feed/mount';
 import { follow } from '../router';
 import { Connection } from './Connection';
 import { Icon, type IconName } from './Icon';
@@ -35,7 +36,7 @@ export function Shell({ page, children }: { page: PageName | null; children: Rea
         {t('Skip to content')}
       </a>
       <header className="topbar">
-        <a className="brand" href="/" onClick={follow} aria-label={t('People counting')}>
+        <a className="brand" href={at('/')} onClick={follow} aria-label={t('People counting')}>
           <Mark />
           <span>{t('People counting')}</span>
         </a>
@@ -62,7 +63,7 @@ export function Shell({ page, children }: { page: PageName | null; children: Rea
       </header>
       <nav className="nav" aria-label={t('Pages')}>
         {PAGES.map(({ name, path }) => (
-          <a key={name} href={path} onClick={follow} aria-current={page === name ? 'page' : undefined}>
+          <a key={name} href={at(path)} onClick={follow} aria-current={page === name ? 'page' : undefined}>
             <Icon name={name} />
             <span>{t(PAGE[name])}</span>
             {name === 'alerts' && !calm && <Total of={({ now }) => now.open_alerts} className="count" />}

@@ -2,6 +2,7 @@
 import { useSyncExternalStore } from 'react';
 import { dismiss, toastStore } from '../browser/toasts';
 import { useWords } from '../i18n/language';
+import { at } from '../feed/mount';
 import { follow } from '../router';
 import { Icon } from './Icon';
 
@@ -15,7 +16,7 @@ export function Toasts() {
           <div>
             {title && <strong>{title}</strong>}
             {href ? (
-              <a href={href} onClick={follow}>
+              <a href={at(href)} onClick={follow}>
                 {text}
               </a>
             ) : (

@@ -5,6 +5,7 @@
  */
 import { browser } from './environment';
 import { Feed } from './feed';
+import { at } from './mount';
 import { Replica, type Plot } from './replica';
 
 const feeds = new Map<string, Feed>();
@@ -12,8 +13,9 @@ const replicas = new Map<string, Replica<unknown>>();
 
 /** The feed of a server; "" is the one that served this page. */
 export function feedOf(base = ''): Feed {
-  let feed = feeds.get(base);
-  if (!feed) feeds.set(base, (feed = new Feed(browser, { base })));
+  const server = base || at('');
+  let feed = feeds.get(server);
+  if (!feed) feeds.set(server, (feed = new Feed(browser, { base: server })));
   return feed;
 }
 

@@ -18,6 +18,7 @@ import { Empty, Failed, Loading, Panel } from '../components/Panel';
 import { SessionCards } from '../components/SessionCards';
 import { Tile } from '../components/Tile';
 import { AllClear, Shown, Total } from '../components/Total';
+import { at } from '../feed/mount';
 import { follow } from '../router';
 
 /** Full minutes that a rate is the mean of. */
@@ -81,7 +82,7 @@ export function DashboardPage() {
               cut={cut || alerts.length > ALERTS}
               of={(all) => all.now.open_alerts}
             />
-            <a href="/alerts" onClick={follow}>
+            <a href={at('/alerts')} onClick={follow}>
               {t('All')}
             </a>
           </>

@@ -1,6 +1,7 @@
 /** Not found: what an unknown address shows. */
 import { Empty } from '../components/Panel';
 import { useWords } from '../i18n/language';
+import { at } from '../feed/mount';
 import { follow } from '../router';
 
 export function NotFoundPage() {
@@ -10,7 +11,7 @@ export function NotFoundPage() {
       <h1>{t('Page not found')}</h1>
       <p>
         {t('The address may have been mistyped.')}{' '}
-        <a href="/" onClick={follow}>
+        <a href={at('/')} onClick={follow}>
           {t('Dashboard')}
         </a>
       </p>

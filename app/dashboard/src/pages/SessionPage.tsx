@@ -14,6 +14,7 @@ import { SessionActions } from '../components/SessionActions';
 import { SessionCharts, type Span } from '../components/SessionCharts';
 import { Tile } from '../components/Tile';
 import { Figure } from '../components/Total';
+import { at } from '../feed/mount';
 import { follow, go } from '../router';
 import type { Key } from '../i18n/vi';
 import { STATUS } from '../i18n/names';
@@ -31,7 +32,7 @@ export function SessionPage({ id }: { id: string }) {
         <h1>{t('Session not found')}</h1>
         <p>
           {t('It may have been deleted.')}{' '}
-          <a href="/sessions" onClick={follow}>
+          <a href={at('/sessions')} onClick={follow}>
             {t('All sessions')}
           </a>
         </p>
@@ -97,7 +98,7 @@ function Detail({ session }: { session: Session }) {
           </p>
         </div>
         <div className="actions">
-          <a className="button" href={`/api/movements/export?format=csv&session_id=${session.id}`} download>
+          <a className="button" href={at(`/api/movements/export?format=csv&session_id=${session.id}`)} download>
             <Icon name="download" />
             {t('Download CSV')}
           </a>

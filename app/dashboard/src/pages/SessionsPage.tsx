@@ -18,6 +18,7 @@ import { Icon } from '../components/Icon';
 import { Choice, Empty, Failed, Loading } from '../components/Panel';
 import { SessionActions } from '../components/SessionActions';
 import { Inside, Read, Total } from '../components/Total';
+import { at } from '../feed/mount';
 import { follow, setQuery, useAddress } from '../router';
 import { STATUS } from '../i18n/names';
 
@@ -153,7 +154,7 @@ function Table({
           {rows.map((row) => (
             <tr key={row.id}>
               <td>
-                <a href={`/sessions/${row.id}`} onClick={follow}>
+                <a href={at(`/sessions/${row.id}`)} onClick={follow}>
                   {row.session_name}
                 </a>
               </td>
