@@ -26,6 +26,7 @@ def create_app(config: Config | None = None) -> Flask:
     from app.postgres import tables
     from app.postgres.embedded import database_url
     from app.rest.cors import register_cors
+    from app.rest.origin import register_origin
     from app.rest.prefix import register_prefix
 
     config = config or Config.from_environ(os.environ)
@@ -36,6 +37,7 @@ def create_app(config: Config | None = None) -> Flask:
     tables.register(app, url)
     api.register(app)
     app.register_blueprint(website.pages)
+    register_origin(app, config.host, config.allowed_hosts, config.cors_origins)
     register_cors(app, config.cors_origins)
     register_prefix(app, config.url_prefix)
     cli.register(app)

@@ -33,6 +33,7 @@ class Config:
     data_dir: Path = CHECKOUT / ".data"
     database_url: str | None = field(default=None, repr=False)  # None: the embedded PostgreSQL below data_dir
     cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     heartbeat_seconds: float = 15.0
     retry_seconds: float = 2.0
     queue_frames: int = 1000
@@ -90,6 +91,7 @@ class _Reader:
             data_dir=self._folder("DATA_DIR", default.data_dir),
             database_url=self._database_url(),
             cors_origins=self._origins(),
+            allowed_hosts=self._hosts(),
             heartbeat_seconds=self._seconds("HEARTBEAT_SECONDS", default.heartbeat_seconds),
             retry_seconds=self._seconds("RETRY_SECONDS", default.retry_seconds),
             queue_frames=self._integer("QUEUE_FRAMES", default.queue_frames, 1, 1_000_000),
@@ -159,6 +161,16 @@ class _Reader:
         if not all(origin == "*" or re.fullmatch(r"https?://[^/\s?#]+", origin) for origin in origins):
             self._wrong("CORS_ORIGINS", "origins separated by commas, such as https://desk.example.org, or *")
         return origins
+
+    def _hosts(self) -> tuple[str, ...]:
+        hosts = tuple(
+            part.strip().lower() for part in self._environ.get("ALLOWED_HOSTS", "").split(",") if part.strip()
+        )
+        if not all(re.fullmatch(r"[a-z0-9_.-]+|[0-9a-f.]*(?::[0-9a-f.]*){2,}", host) for host in hosts):
+            self._wrong(
+                "ALLOWED_HOSTS", "names or addresses without port, separated by commas, such as feed.example.org"
+            )
+        return hosts
 
     def _retention(self, default: Config) -> tuple[float, int]:
         hours, size = default.retention_hours, default.retention_bytes

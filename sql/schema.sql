@@ -596,6 +596,13 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.new_secret() RETURNS bytea
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')
+$$;
+
 CREATE FUNCTION public.notify_alert_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -743,7 +750,7 @@ begin
     end if;
     -- The same lock as for ids, taken first: a second caller finds the work done.
     perform pg_advisory_xact_lock(27980790367741299);
-    update public.change_log_home set database_identity = public.database_identity()
+    update public.change_log_home set database_identity = public.database_identity(), secret = public.new_secret()
     where database_identity <> public.database_identity();
     if not found then
         return false;
@@ -782,6 +789,8 @@ begin
         return change_id;
     elsif length(announced) = 24 or octet_length(payload) >= 8000 then
         payload := head || ',"session_id":' || coalesce('"' || session_id::text || '"', 'null') || '}';
+    elsif octet_length(payload) < 7900 then
+        payload := payload || public.seal_of(payload, (select secret from public.change_log_home));
     end if;
     return case when pg_notify(channel, payload) is not null then change_id end;
 end
@@ -872,6 +881,14 @@ CREATE FUNCTION public.row_text(source record) RETURNS text
 begin
     return row_to_json(source)::text;
 end
+$$;
+
+CREATE FUNCTION public.seal_of(payload text, secret bytea) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select translate(
+        ('x' || left(encode(sha256(secret || sha256(secret || convert_to(payload, 'UTF8'))), 'hex'), 24))::bit(96)::text,
+        '01', E' \t')
 $$;
 
 CREATE FUNCTION public.settle_threshold() RETURNS trigger
@@ -1086,10 +1103,13 @@ CREATE TABLE public.change_log_home (
     is_only boolean DEFAULT true NOT NULL,
     database_identity text CONSTRAINT change_log_home_place_not_null NOT NULL,
     floor bigint DEFAULT 0 NOT NULL,
+    secret bytea DEFAULT public.new_secret() NOT NULL,
     CONSTRAINT change_log_home_is_only_check CHECK (is_only)
 );
 
 COMMENT ON COLUMN public.change_log_home.floor IS 'The log holds every change after this id.';
+
+COMMENT ON COLUMN public.change_log_home.secret IS 'Seals the payloads of NOTIFY; known to the owner of the log alone.';
 
 CREATE SEQUENCE public.change_log_id_seq
     START WITH 1

@@ -1,8 +1,8 @@
 """Listener: the greenlet that LISTENs and hands changes on in cursor order.
 
-Invariant: every change of the log is published once, in order. NOTIFY is a doorbell: it says that there is something to
-read, and what it says besides is not believed, because any role that may connect can send one. The log, which only its
-triggers write, is read after the Listener's own cursor, exactly as clients do.
+Invariant: every change of the log is published once, in order. A payload that the triggers have sealed is believed if
+it is the very next change. Any other NOTIFY is a doorbell, because any role that may connect can send one: the log,
+which only its triggers write, is read after the Listener's own cursor, exactly as clients do.
 
 It also reads the log at intervals when nothing was notified, which proves that it still hears: a silently dead
 connection fails within seconds, and a change without a NOTIFY is still published, and counted. It reconnects forever.
@@ -28,6 +28,7 @@ from psycopg2.extensions import connection as Connection
 
 from app.feed.change import CHANNELS, TOPICS, Change, Filter
 from app.feed.log import bounds, read_after
+from app.feed.seal import opened, read_secret
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class Listener:
         self._check_seconds = check_seconds
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._stopping = Event()
+        self._secret = b""
         # What the last check found without having heard the bell.
         self._unannounced = 0
 
@@ -123,18 +125,41 @@ class Listener:
                 connection.poll()
             if connection.notifies:
                 # Forgotten before the log is read: the bell of what comes later rings again.
+                texts = [notify.payload for notify in connection.notifies]
                 connection.notifies.clear()
                 self._unannounced = 0
-                self._catch_up(connection)
+                if not self._believe(texts):
+                    self._catch_up(connection)
             if time.monotonic() >= check_at:
                 self._check(connection)
                 check_at = time.monotonic() + self._check_seconds
+
+    def _believe(self, texts: list[str]) -> bool:
+        """Publish what is sealed and follows the cursor; returns whether nothing else has to be read."""
+        changes: list[Change] = []
+        cursor, is_complete = self._at, True
+        for text in texts:
+            payload = opened(text, self._secret)
+            try:
+                change = Change.from_payload(payload) if payload is not None else None
+            except ValueError:  # sealed, but unreadable: the reader of the log knows what stands for it
+                change = None
+            if change is None:
+                is_complete = False
+            elif change.id == cursor + 1:
+                changes.append(change)
+                cursor = change.id
+            elif change.id > cursor:
+                is_complete = False
+        self._publish(changes, cursor)
+        return is_complete
 
     def _recognize(self, connection: Connection) -> bool:
         """Let the database restart its log if it is a copy or was restored; returns whether it did."""
         with self._time_limit(), connection.cursor() as cursor:
             cursor.execute("select recognize_database()")
             [[was_restarted]] = cursor.fetchall()
+            self._secret = read_secret(connection)
         if was_restarted:
             log.error("this database is a copy or was restored: its change log restarts and all streams are reset")
         return bool(was_restarted)

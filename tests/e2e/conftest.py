@@ -21,6 +21,8 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Names of other sites, for tests of what their pages may do.
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
 ]
 LEFT_OUT = "the browser tests were left out: they need Chromium and the playwright package"
 

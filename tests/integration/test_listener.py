@@ -32,7 +32,7 @@ class Audience:
         self.sizes.append(len(changes))
         for change in changes:
             message = json.loads(change.frame.removeprefix(b"data: ").partition(b"\n")[0])
-            self.names.append(message["data"]["data"].get("session_name"))
+            self.names.append(message["data"].get("data", {}).get("session_name"))
         self.starts[-1][1].extend(change.id for change in changes)
 
     def start_at(self, cursor):
@@ -149,6 +149,76 @@ def test_what_a_notification_says_is_not_believed(listener, heard, sql, text):
     assert heard.starts == [(0, [1])]
     assert heard.names == ["door"]
     assert one.state == "live"
+
+
+def test_a_sealed_notification_of_the_next_change_is_believed(listener, heard, sql, monkeypatch):
+    one = listener()
+    monkeypatch.setattr("app.feed.listener.read_after", None)  # the log is not read
+    for number in range(3):
+        sql("insert into sessions (session_name) select 'Tür ' || n from generate_series(1, 8) as n")
+        until(lambda number=number: one.cursor == 8 * (number + 1), one)
+    assert heard.starts == [(0, [*range(1, 25)])]
+    assert heard.names == [f"Tür {n}" for n in range(1, 9)] * 3
+    assert one.counts["failures"] == 0
+
+
+@pytest.fixture
+def sent(database_url):
+    """What the triggers send, as any role hears it."""
+    connection = connect(database_url, application_name="stranger")
+    with connection.cursor() as cursor:
+        cursor.execute(f"listen {CHANNEL}")
+
+    def newest():
+        connection.poll()
+        return connection.notifies[-1].payload
+
+    yield newest
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda text: text,
+        lambda text: text.replace('"id":1,', '"id":2,'),
+        lambda text: text.replace("door", "roof").replace('"id":1,', '"id":2,'),
+        lambda text: text[:-1] + (" " if text[-1] == "\t" else "\t"),
+        lambda text: text[:-1] + "\u00a0",
+        lambda text: payload(2) + text[-96:],
+        lambda text: payload(2) + " " * 96,
+        lambda text: " " * 96,
+    ],
+)
+def test_a_seal_that_was_heard_opens_nothing_else(listener, heard, sql, sent, forge):
+    one = listener()
+    sql("insert into sessions (session_name) values ('door')")
+    until(lambda: one.cursor == 1, one)
+    notify(sql, forge(sent()))
+    sql("insert into sessions (session_name) values ('gate')")
+    until(lambda: one.cursor == 2, one)
+    assert heard.starts == [(0, [1, 2])]
+    assert heard.names == ["door", "gate"]
+    assert one.counts["failures"] == 0
+
+
+def test_a_sealed_change_that_cannot_be_read_is_left_to_the_reader_of_the_log(listener, heard, sql, monkeypatch):
+    one = listener()
+    with monkeypatch.context() as patch:
+        patch.setattr("app.feed.listener.Change.from_payload", lambda text: int("no change"))
+        sql("insert into sessions (session_name) values ('door')")
+        until(lambda: one.cursor == 1, one)
+    assert heard.starts[-1][1] == [1]
+    assert one.counts["failures"] == 0
+
+
+def test_a_copied_database_seals_with_a_secret_of_its_own(listener, heard, sql):
+    [(before,)] = sql("select secret from change_log_home")
+    sql("update change_log_home set database_identity = 'another'")
+    one = listener()
+    assert sql("select secret = %s, length(secret) from change_log_home", before) == [(False, 32)]
+    sql("insert into sessions (session_name) values ('door')")
+    until(lambda: heard.names == ["door"], one)
 
 
 def test_a_large_change_is_read_alone(listener, heard, sql):
