@@ -137,7 +137,7 @@ def check_clock(connection: Connection, _config: Config) -> Iterator[Finding]:
     """The database's clock against ours."""
     before = time.time()
     theirs = float(_ask(connection, "select extract(epoch from clock_timestamp())"))
-    skew = theirs - (before + time.time()) / 2
+    skew = round(theirs - (before + time.time()) / 2, 3) + 0.0  # never -0.000
     advice = "Let NTP set both clocks: latencies and 'today' are wrong otherwise." if abs(skew) > _SKEW_SECONDS else ""
     yield Finding("clocks", f"the database is {skew:+.3f} s from here", advice)
 
