@@ -73,6 +73,7 @@ EXITED = f"select count(*) from people_movements where movement_direction = 'out
 _OF_ALL = _FLOORED.format(_NETS.format(key="0", where=""))
 PEAK = f"select greatest(max(inside), ({INSIDE})) from ({_OF_ALL}) as counted"
 OPEN = "select count(*) from alert_logs where not is_resolved"
+ALL = "select count(*) from sessions"
 ACTIVE = "select count(*) from sessions where status = 'active'"
 QUIET = (
     "select count(*) from sessions s where status = 'active' and (select max(timestamp) from realtime_metrics"
@@ -98,7 +99,11 @@ def main() -> None:
     command.add_argument("--screenshots", type=Path, help="take a picture of each page as well")
     options = command.parse_args()
     prepare()
-    with database(fsync="off", max_wal_size="4GB") as server, feed(server.url()) as ours, sync_playwright() as playwright:
+    with (
+        database(fsync="off", max_wal_size="4GB") as server,
+        feed(server.url()) as ours,
+        sync_playwright() as playwright,
+    ):
         with closing(connect(server.url("postgres"), application_name="benchmark", is_patient=True)) as connection:
             sql = connection.cursor()
             _fill(sql, vars(options))
@@ -151,7 +156,7 @@ PAGES: dict[str, tuple[str, list[tuple[str, Any, str]]]] = {
         ],
     ),
     "Alerts": ("/alerts", [("open alerts", _text("main", r"of (?:at least )?(\d[\d,]*)"), OPEN)]),
-    "Sessions": ("/sessions", [("sessions", _text("main", r"of (?:at least )?(\d[\d,]*)"), ACTIVE)]),
+    "Sessions": ("/sessions", [("sessions", _text("main", r"([\d,]+) sessions"), ALL)]),
     "Session": (
         f"/sessions/00000000-0000-0000-0000-{_DOOR:012x}",
         [

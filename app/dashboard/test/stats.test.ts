@@ -30,7 +30,7 @@ function open(hidden = false) {
 function totalsWith(open_alerts: number): Totals {
   return {
     today: { entered: 5, exited: 2, peak: 4 },
-    now: { inside: 3, active_sessions: 1, silent_sessions: 0, inside_silent: 0, open_alerts },
+    now: { inside: 3, active_sessions: 1, silent_sessions: 0, inside_silent: 0, ahead_sessions: 0, open_alerts },
   };
 }
 
@@ -201,7 +201,9 @@ test('a session has statistics of its own, and those of many share ten requests 
     return { body: { inside: 3 }, cursor: null as never };
   };
   const feed = new Feed(environment);
-  const stats = Array.from({ length: 50 }, (_, index) => new Stats<SessionTotals>(feed, 'UTC', `session${index % 3}`));
+  const session = (number: number) =>
+    new Stats<SessionTotals>(feed, 'UTC', `sessions/session${number}/statistics`, `session${number}`, ['movements']);
+  const stats = Array.from({ length: 50 }, (_, index) => session(index % 3));
   const stops = stats.map((one) => one.subscribe(() => {}));
   await world.clock.advance(30_000);
   expect(asked[0]).toBe('/api/sessions/session0/statistics?tz=UTC');

@@ -44,6 +44,8 @@ export const vi = {
   'The server is not responding. What you see may be out of date.':
     'Máy chủ không trả lời. Số liệu đang hiện có thể đã cũ.',
   'All sessions': 'Mọi phiên',
+  'All sessions together': 'Tất cả phiên cộng lại',
+  '{n} sessions': '{n} phiên',
   'Deleted session': 'Phiên đã xóa',
   'Download CSV': 'Tải CSV',
   'Inside now': 'Đang ở trong',
@@ -56,7 +58,8 @@ export const vi = {
   'as of {time}': 'tính đến {time}',
   'the newest {n} of {total}': '{n} mới nhất trong {total}',
   'at least {n}': 'ít nhất {n}',
-  'the newest {n} movements only': 'chỉ {n} lượt qua mới nhất',
+  '{n} in': '{n} vào',
+  '{n} out': '{n} ra',
   '{n} net': 'chênh {n}',
   '{n} a minute, last {minutes} min': '{n} mỗi phút, {minutes} phút qua',
   'Flow of the last hour': 'Lưu lượng giờ qua',
@@ -64,6 +67,10 @@ export const vi = {
   'Newest movements': 'Lượt qua mới nhất',
   'Nobody has passed yet.': 'Chưa có ai đi qua.',
   'quiet': 'im lặng',
+  '1 clock ahead': '1 đồng hồ chạy nhanh',
+  '{n} clocks ahead': '{n} đồng hồ chạy nhanh',
+  'This camera’s clock is {time} ahead: its rows do not count until then.':
+    'Đồng hồ của camera này nhanh {time}: dữ liệu của nó chưa được tính cho đến lúc đó.',
   '{n} silent, with {inside} inside': '{n} im lặng, với {inside} người',
   'No camera is counting yet': 'Chưa có camera nào đếm',
   'A session appears here as soon as a program writes one, by REST or plain SQL.':

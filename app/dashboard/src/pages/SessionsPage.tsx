@@ -7,7 +7,7 @@ import { useEffect, useState } from 'react';
 import { get, send } from '../api/rest';
 import { latestPlot } from '../plots/latest';
 import type { Session, SessionStatus } from '../feed/rows';
-import { useList } from '../hooks/useList';
+import { useAllSessions } from '../hooks/useList';
 import { useNow } from '../hooks/useNow';
 import { useReplica } from '../hooks/useReplica';
 import { useSend } from '../hooks/useSend';
@@ -17,7 +17,7 @@ import { Dialog, Field } from '../components/Dialog';
 import { Icon } from '../components/Icon';
 import { Choice, Empty, Failed, Loading } from '../components/Panel';
 import { SessionActions } from '../components/SessionActions';
-import { Inside, Read, Total } from '../components/Total';
+import { Inside, Total } from '../components/Total';
 import { follow, setQuery, useAddress } from '../router';
 import { STATUS } from '../i18n/names';
 
@@ -30,6 +30,7 @@ const COLUMNS: readonly { order: string; key: Key }[] = [
 interface Page {
   items: Session[];
   next: string | null;
+  total: number;
 }
 
 export function SessionsPage() {
@@ -65,6 +66,7 @@ export function SessionsPage() {
           options={FILTERS.map((value) => ({ value, text: value === 'all' ? t('All') : t(STATUS[value]) }))}
         />
         <span className="quiet grow">
+          {page && `${t('{n} sessions', { n: number(page.total) })} · `}
           {t('Active sessions')}: <Total of={(all) => all.now.active_sessions} />
         </span>
         <button type="button" className="primary" onClick={() => setCreating(true)}>
@@ -166,13 +168,7 @@ function Table({
                 {span((row.end_time ? Date.parse(row.end_time) : now) - Date.parse(row.start_time))}
               </td>
               <td className="figure">
-                {row.status === 'active' && latest ? (
-                  <Read id={row.id} reading={latest.get(row.id)}>
-                    {(id, reading) => <Inside id={id} metric={reading?.metric} />}
-                  </Read>
-                ) : (
-                  '–'
-                )}
+                {row.status === 'active' && latest ? <Inside id={row.id} reading={latest.get(row.id)} /> : '–'}
               </td>
               <td className="row-actions">
                 <SessionActions session={row} compact />
@@ -213,13 +209,13 @@ function NewSession({ onClose }: { onClose: () => void }) {
 
 /** One page of the list, read again when any of the newest sessions changes. */
 function usePage({ order, status, search, after }: { order: string; status: Filter; search: string; after: string }) {
-  const { rows } = useList('sessions', 'all', { limit: 500 });
+  const { rows } = useAllSessions();
   const [page, setPage] = useState<Page | null>(null);
   const [error, setError] = useState<Error | null>(null);
   const [round, setRound] = useState(0);
   useEffect(() => {
     const stopping = new AbortController();
-    const query = new URLSearchParams({ order, limit: '25' });
+    const query = new URLSearchParams({ order, limit: '25', count: 'true' });
     if (status !== 'all') query.set('status', status);
     if (search) query.set('search', search);
     if (after) query.set('after', after);
