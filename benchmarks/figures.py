@@ -1,10 +1,10 @@
-"""Every page's figures beside SQL typed at that moment, on a busy site with faults; how soon they come, and what they cost.
+"""Every page's figures beside SQL typed at that moment, on a busy site with faults; how soon they come, at what cost.
 
     ./run python benchmarks/figures.py [--readings 1000000] [--movements 200000] [--alerts 2000] [--screenshots FOLDER]
 
-Needs requirements-dev.txt and Chromium. 250 active sessions: one with a clock that is 7 hours ahead, one silent for ten
-minutes, twenty that send only movements; all movements are of the last hour. Nothing is written while the pages are
-read, so that page and SQL are of one moment. Requests and bytes are those of a first visit, the stream's start included.
+Needs requirements-dev.txt and Chromium. 250 active sessions: one with a clock that is 7 hours ahead, one silent for
+ten minutes, twenty that send only movements; all movements are of the last hour. Nothing is written while the pages
+are read, so that page and SQL are of one moment. Requests and bytes are those of a first visit, its stream included.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Error, Page, sync_playwright
 
 from app.postgres.connections import connect
 from benchmarks.arguments import count, parser
@@ -54,7 +54,8 @@ _TODAY = (
 )
 _NETS = (
     "select key, minute, sum(sum(case when movement_direction = 'in' then 1 else -1 end)) over"
-    " (partition by key order by minute) as net from (select {key} as key, date_trunc('minute', movement_time) as minute,"
+    " (partition by key order by minute) as net from"
+    " (select {key} as key, date_trunc('minute', movement_time) as minute,"
     f" movement_direction from people_movements where {_TODAY} {{where}}) as m group by key, minute"
 )
 _FLOORED = (
@@ -105,15 +106,15 @@ def main() -> None:
         database(fsync="off", max_wal_size="4GB") as server,
         feed(server.url()) as ours,
         sync_playwright() as playwright,
+        closing(connect(server.url("postgres"), application_name="benchmark", is_patient=True)) as connection,
     ):
-        with closing(connect(server.url("postgres"), application_name="benchmark", is_patient=True)) as connection:
-            sql = connection.cursor()
-            _fill(sql, vars(options))
-            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-            print(f"{'page':10} {'figure':22} {'page says':>12} {'SQL says':>12}", flush=True)
-            wrong = sum(_compare(chromium, ours.port, sql, page, options.screenshots) for page in PAGES)
-            _print_speed(chromium, ours.port)
-            chromium.close()
+        sql = connection.cursor()
+        _fill(sql, vars(options))
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        print(f"{'page':10} {'figure':22} {'page says':>12} {'SQL says':>12}", flush=True)
+        wrong = sum(_compare(chromium, ours.port, sql, page, options.screenshots) for page in PAGES)
+        _print_speed(chromium, ours.port)
+        chromium.close()
     print(f"{wrong} figures differ." if wrong else "All figures agree.")
     raise SystemExit(bool(wrong))
 
@@ -184,7 +185,7 @@ def _compare(chromium: Any, port: int, sql: Any, name: str, screenshots: Path | 
         [(wanted,)] = sql.fetchall()
         try:
             shown = re.sub(r"[^\d–]", "", read(page))
-        except Exception as error:  # the page has no such figure: a finding, not an end
+        except Error as error:  # the page has no such figure: a finding, not an end
             shown = type(error).__name__
         agrees = shown == str(wanted)
         wrong += not agrees
@@ -226,7 +227,7 @@ def _print_speed(chromium: Any, port: int) -> None:
 def _shown(page: Page, read: Any) -> str:
     try:
         return str(read(page)) if page.locator("main").count() else ""
-    except Exception:  # not there yet
+    except Error:  # not there yet
         return ""
 
 

@@ -63,7 +63,8 @@ from today, present
 # A door that sends readings has its newest ones; one that does not has the time of its newest movement.
 DOORS = text("""
 select coalesce(json_agg(json_build_object(
-    'session_id', d.session_id, 'inside', d.people, 'taken_at', d.taken_at, 'counts', coalesce(r.counts, array[]::integer[]),
+    'session_id', d.session_id, 'inside', d.people, 'taken_at', d.taken_at,
+    'counts', coalesce(r.counts, array[]::integer[]),
     'entered_last_minute', r.entered, 'exited_last_minute', r.exited, 'fps', r.fps, 'last_movement', m.newest)
     order by d.session_id), '[]')::text
 from doors_of_now(:zone, :margin * interval '1 second', :silence * interval '1 second') d
