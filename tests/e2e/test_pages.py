@@ -126,14 +126,3 @@ def test_sessions_are_found_by_name(tab, database):
     page.get_by_role("row", name=re.compile("Loading dock")).wait_for(state="detached")
     page.locator("tbody tr").nth(1).wait_for()  # the list may be on its way
     assert page.locator("tbody tr").count() == 2
-
-
-def test_a_threshold_is_created_and_switched_off(tab, database):
-    page = tab("/alerts")
-    page.get_by_role("button", name="New threshold").click()
-    page.get_by_label("Name", exact=True).fill("Too many")
-    page.get_by_label("Limit (people)").fill("40")
-    page.get_by_role("button", name="Save").click()
-    page.get_by_role("switch", name="Enable Too many").click()
-    page.locator(".thresholds .off").wait_for()
-    assert not database.run("select is_active from alert_thresholds where threshold_value = 40")

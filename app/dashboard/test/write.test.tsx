@@ -24,7 +24,7 @@ test('many alerts are resolved in one request, and the note says how many were o
   const ids = Array.from({ length: 500 }, (_, index) => `alert${index}`);
   await resolveAlerts(ids);
   expect(sent).toEqual([{ method: 'POST', path: '/api/alerts/resolve', body: { ids } }]);
-  expect(toastStore.get().at(-1)?.text).toBe('Alerts resolved: 498');
+  expect(toastStore.get().at(-1)?.text).toBe('Resolved 498 alerts');
 });
 
 test('a session is stopped by the server', async () => {

@@ -7,5 +7,5 @@ import { send } from './rest';
 export async function resolveAlerts(ids: readonly string[]): Promise<void> {
   const answer = await send<{ resolved: number }>('POST', '/api/alerts/resolve', { ids });
   const { t, number } = currentWords();
-  toast({ kind: 'note', text: t('Alerts resolved: {n}', { n: number(answer?.resolved ?? 0) }) });
+  toast({ kind: 'note', text: t('Resolved {n} alerts', { n: number(answer?.resolved ?? 0) }) });
 }

@@ -10,7 +10,6 @@ import type { Session, SessionStatus } from '../feed/rows';
 import { useAllSessions } from '../hooks/useList';
 import { useNow } from '../hooks/useNow';
 import { useReplica } from '../hooks/useReplica';
-import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/vi';
 import { Dialog, Field } from '../components/Dialog';
@@ -183,20 +182,15 @@ function Table({
 
 function NewSession({ onClose }: { onClose: () => void }) {
   const { t } = useWords();
-  const { busy, run } = useSend();
-  const create = async (form: FormData) => {
+  const create = (form: FormData) => {
     const source = String(form.get('source') ?? '');
-    const body = { session_name: form.get('name'), ...(source ? { input_source: source } : {}) };
-    if (await run(() => send('POST', '/api/sessions', body))) onClose();
+    return send('POST', '/api/sessions', {
+      session_name: form.get('name'),
+      ...(source ? { input_source: source } : {}),
+    });
   };
   return (
-    <Dialog
-      title={t('New session')}
-      action={t('Start')}
-      busy={busy}
-      onClose={onClose}
-      onSubmit={(form) => void create(form)}
-    >
+    <Dialog title={t('New session')} action={t('Start')} onClose={onClose} onSubmit={create}>
       <Field label={t('Name')}>
         <input name="name" required maxLength={200} autoFocus />
       </Field>
