@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.waiting import until
+
 OPEN = "select count(*) from alert_logs where not is_resolved"
 NEWEST = (
     "select row_to_json(t) from (select threshold_name, alert_type, direction, threshold_value, lasting_seconds,"
@@ -81,6 +83,55 @@ def test_what_the_server_refuses_is_said_in_the_dialog(tab, errors):
     page.locator("dialog [name=limit]").fill("1")
     page.get_by_role("button", name="Save").click()
     page.locator(".thresholds li", has_text="Wrong").wait_for()
+
+
+def test_all_open_alerts_are_resolved_and_opened_again(tab, database):
+    session_id = database.session()
+    database.run(
+        "insert into alert_logs (session_id, alert_type, current_value)"
+        " select %s, 'people_count', n from generate_series(1, 1500) as n",
+        session_id,
+    )
+    page = tab("/alerts")
+    page.get_by_role("button", name="Resolve all open").click()
+    page.get_by_role("heading", name="Resolve all 1,500 open alerts?").wait_for()
+    page.get_by_role("dialog").get_by_role("button", name="Resolve").click()
+    page.locator(".toast", has_text="Resolved 1,500 alerts").get_by_role("button", name="Undo").wait_for()
+    page.get_by_text("No open alerts. All clear.").wait_for()
+    assert database.run(OPEN) == 0
+    page.get_by_role("button", name="Undo").click()
+    until(lambda: database.run(OPEN) == 1500, what="opened again")
+    page.locator(".select-bar", has_text="of 1,500").wait_for()
+
+
+def test_a_stopped_session_is_resumed(tab, database):
+    session_id = database.session()
+    page = tab(f"/sessions/{session_id}")
+    page.get_by_role("button", name=re.compile("^Stop")).click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    page.locator(".badge", has_text="Completed").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.locator(".badge", has_text="Active").wait_for()
+    assert database.run("select status = 'active' and end_time is null from sessions where id = %s", session_id)
+
+
+def _delete(page, name):
+    page.get_by_role("row", name=re.compile(name)).get_by_role("button", name=re.compile("Delete")).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_role("row", name=re.compile(name)).wait_for(state="detached")
+
+
+def test_a_deleted_session_comes_back_if_it_is_taken_back(tab, database):
+    for name in ("North gate", "South gate"):
+        database.session(name)
+    page = tab("/sessions")
+    _delete(page, "North gate")
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("row", name=re.compile("North gate")).wait_for()
+    _delete(page, "South gate")
+    page.goto("about:blank")  # who leaves has decided
+    until(lambda: database.run("select count(*) from sessions") == 1, what="deleted")
+    assert database.run("select session_name from sessions") == "North gate"
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,11 @@ export async function send<R>(
   method: 'POST' | 'PATCH' | 'PUT' | 'DELETE',
   path: string,
   body?: unknown,
+  keepalive = false,
 ): Promise<R | null> {
   const response = await fetch(path, {
     method,
+    keepalive,
     headers: { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });

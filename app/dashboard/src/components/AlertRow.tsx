@@ -1,6 +1,6 @@
 /** One alert: its message, session and time, and a button to resolve it. */
 import type { ReactNode } from 'react';
-import { resolveAlerts } from '../api/alerts';
+import { resolveAlerts } from '../api/actions';
 import type { Alert, AlertType } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useSend } from '../hooks/useSend';
@@ -48,7 +48,7 @@ export function AlertRow({ alert, session, select }: { alert: Alert; session: st
         <span>{alert.is_resolved ? lasted : t('open for {time}', { time: span(Math.max(1000, now - began)) })}</span>
       </div>
       {!alert.is_resolved && (
-        <button type="button" disabled={busy} onClick={() => void run(() => resolveAlerts([alert.id]))}>
+        <button type="button" disabled={busy} onClick={() => void run(() => resolveAlerts({ ids: [alert.id] }))}>
           {t('Resolve')}
         </button>
       )}

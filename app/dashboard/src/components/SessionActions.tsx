@@ -1,5 +1,6 @@
-/** What an operator does with a session: stop, rename, delete. Stopping and deleting ask for confirmation. */
+/** What an operator does with a session: stop, rename, delete. Stopping and deleting ask first, and can be taken back. */
 import { useState } from 'react';
+import { deleteSession, stopSession } from '../api/actions';
 import { send } from '../api/rest';
 import type { Session } from '../feed/rows';
 import { useWords } from '../i18n/language';
@@ -44,7 +45,7 @@ export function SessionActions({
           title={t('Stop {name}?', { name })}
           action={t('Stop')}
           onClose={onClose}
-          onSubmit={() => send('POST', `/api/sessions/${session.id}/stop`)}
+          onSubmit={() => stopSession(session)}
         >
           <p>{t('This marks the session as completed. It does not stop a camera that is still writing.')}</p>
         </Dialog>
@@ -67,7 +68,10 @@ export function SessionActions({
           action={t('Delete')}
           danger
           onClose={onClose}
-          onSubmit={() => send('DELETE', `/api/sessions/${session.id}`).then(onDeleted)}
+          onSubmit={() => {
+            deleteSession(session);
+            onDeleted?.();
+          }}
         >
           <p>{t('This also deletes its movements, readings, alerts and thresholds.')}</p>
         </Dialog>

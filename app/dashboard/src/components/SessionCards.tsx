@@ -1,4 +1,6 @@
 /** Active sessions: which camera, how many people are inside, and whether it still reports. */
+import { useSyncExternalStore } from 'react';
+import { hiddenSessions } from '../api/actions';
 import type { Latest, Reading } from '../plots/latest';
 import type { Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
@@ -12,11 +14,14 @@ import { Figure } from './Total';
 const QUIET_MS = 15_000;
 
 export function SessionCards({ sessions, latest }: { sessions: readonly Session[]; latest: Latest }) {
+  const hidden = useSyncExternalStore(hiddenSessions.subscribe, hiddenSessions.get);
   return (
     <ul className="cards">
-      {sessions.map((session) => (
-        <Card key={session.id} session={session} reading={latest.get(session.id)} />
-      ))}
+      {sessions
+        .filter((session) => !hidden.has(session.id))
+        .map((session) => (
+          <Card key={session.id} session={session} reading={latest.get(session.id)} />
+        ))}
     </ul>
   );
 }

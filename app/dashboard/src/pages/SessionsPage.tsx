@@ -3,7 +3,8 @@
  *
  * Invariant: the shown page stays current, because the server is asked for it again whenever a session changes.
  */
-import { useEffect, useState } from 'react';
+import { useEffect, useState, useSyncExternalStore } from 'react';
+import { hiddenSessions } from '../api/actions';
 import { get, send } from '../api/rest';
 import { latestPlot } from '../plots/latest';
 import type { Session, SessionStatus } from '../feed/rows';
@@ -41,6 +42,8 @@ export function SessionsPage() {
   const status = FILTERS.find((one) => one === searchParams.get('status')) ?? 'all';
   const search = searchParams.get('search') ?? '';
   const { page, error, reload } = usePage({ order, status, search, after: after.at(-1) ?? '' });
+  const hidden = useSyncExternalStore(hiddenSessions.subscribe, hiddenSessions.get);
+  const rows = page?.items.filter((row) => !hidden.has(row.id));
   const change = (values: Record<string, string>) => {
     setAfter([]);
     setQuery(values);
@@ -74,12 +77,12 @@ export function SessionsPage() {
         </button>
       </div>
       {error && <Failed error={error} retry={reload} />}
-      {!page ? (
+      {!rows ? (
         <Loading lines={10} />
-      ) : page.items.length === 0 ? (
+      ) : rows.length === 0 ? (
         <Empty icon="sessions">{t('No sessions match.')}</Empty>
       ) : (
-        <Table rows={page.items} order={order} onOrder={(next) => change({ order: next })} />
+        <Table rows={rows} order={order} onOrder={(next) => change({ order: next })} />
       )}
       <div className="pager">
         <button
