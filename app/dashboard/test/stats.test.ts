@@ -42,6 +42,24 @@ test('the totals are those of the server, in the zone of the browser', async () 
   expect(server.asked[0]?.url).toBe('/api/stats?tz=Asia%2FHo_Chi_Minh');
 });
 
+test('the totals are asked for before the stream is there, and again once it is', async () => {
+  const { world, server, stats } = open();
+  await world.clock.advance(1);
+  expect(server.asked.length).toBe(1);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(0), live: true, fresh: true });
+  server.totals = totalsWith(2); // nothing tells what changes until the stream is there
+  await world.clock.advance(3000);
+  expect(server.asked.length).toBe(2);
+  expect(stats.get().totals).toEqual(totalsWith(2));
+});
+
+test('without a stream the first totals are soon known not to be those of now', async () => {
+  const { world, environment, stats } = open();
+  environment.openSource = () => () => {};
+  await world.clock.advance(60_000);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(0), live: false, fresh: false });
+});
+
 test('nothing is asked while nothing changes, until midnight', async () => {
   const { world, server } = open();
   await world.clock.advance(5000);

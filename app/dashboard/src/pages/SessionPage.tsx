@@ -119,7 +119,7 @@ function Detail({ session }: { session: Session }) {
           className="hero"
           label={t('Inside now')}
           value={<Figure value={door.inside} fresh={door.fresh} asOf={door.asOf} />}
-          detail={door.asOf ?? (metric && `${t('Last reading')} ${ago(metric.timestamp, now)}`)}
+          detail={door.asOf ?? (metric && reading && `${t('Last reading')} ${ago(metric.timestamp, now)}`)}
         />
         {counted('Entered', totals?.entered, metric?.people_entered_last_minute, { icon: 'in', tone: 'in' })}
         {counted('Exited', totals?.exited, metric?.people_exited_last_minute, { icon: 'out', tone: 'out' })}
