@@ -50,6 +50,8 @@ def page(session_id: object = None) -> Response:
     return response
 
 
+# Browsers ask for favicon.ico where a page names none, as those below /api.
+@pages.get("/favicon.ico")
 @pages.get("/favicon.svg")
 def icon() -> Response:
     return _send("favicon.svg", "public, max-age=86400")
