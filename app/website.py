@@ -51,6 +51,8 @@ def page(session_id: object = None) -> Response:
     return response
 
 
+# Browsers ask for favicon.ico where a page names none, as those below /api.
+@pages.get("/favicon.ico")
 @pages.get("/favicon.svg")
 def icon() -> Response:
     return _send(_read("favicon.svg"), "public, max-age=86400")

@@ -17,13 +17,13 @@ from sqlalchemy import TextClause
 
 from app.api.current import current_feed
 from app.api.sessions import SESSIONS
-from app.postgres.counts import FLOW, PROFILE, QUIET_SECONDS, SESSION_STATISTICS, TODAY_AND_NOW
-from app.postgres.tables import snapshot
+from app.postgres.counts import DOORS, FLOW, PROFILE, QUIET_SECONDS, SESSION_STATISTICS, TODAY_AND_NOW, TREND_COUNTS
+from app.postgres.tables import snapshot, snapshot_cursor
 from app.rest.document import Endpoints
 from app.rest.problems import FieldError
 from app.rest.resource import problem_response
 from app.rest.rows import conditional, read_row, row_response
-from app.rest.schema import Described, OptionalId, OptionalTime, Strict, absent
+from app.rest.schema import Described, OptionalBoolean, OptionalId, OptionalTime, Strict, absent
 from app.rest.validation import ById, reads, refused
 
 MAX_BUCKETS = 10_000
@@ -91,6 +91,16 @@ class FlowQuery(ProfileQuery):
     bucket: Bucket = Field(default="hour", description="Days and weeks are those of the time zone.")
 
 
+class FiguresQuery(ZoneQuery):
+    """Which active sessions."""
+
+    session_id: OptionalId = Field(default_factory=absent, description="This session only.")
+    counted: OptionalBoolean = Field(
+        default_factory=absent,
+        description="Those only that sent no reading of late, and so are counted from their movements.",
+    )
+
+
 _Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 _Count = Annotated[int, Field(ge=0)]
 _Quartiles = Annotated[list[float], Field(min_length=3, max_length=3)]
@@ -136,6 +146,25 @@ class TodayAndNow(Described):
 
     today: TodayStatistics
     now: NowStatistics
+
+
+class SessionFigures(Described):
+    """One active session at this moment."""
+
+    session_id: Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+    inside: _Count
+    taken_at: _Time | None = Field(description="The time of the reading that says so; null: counted from movements.")
+    counts: list[int] = Field(description="Of its newest readings, up to this one; oldest first.")
+    entered_last_minute: int | None = Field(description="As the reading says, as the next two.")
+    exited_last_minute: int | None
+    fps: float | None
+    last_movement: _Time | None = Field(description="Where it is counted from movements: the newest.")
+
+
+class Figures(RootModel[list[SessionFigures]]):
+    """The sessions by their ids."""
+
+    model_config = ConfigDict(defer_build=True)
 
 
 class FlowBucket(Described):
@@ -201,6 +230,22 @@ def stats(query: ZoneQuery) -> Response:
     )
 
 
+@api.get("/sessions/figures", summary="The figures of active sessions", responses={200: Figures, 304: None})
+@reads(query=FiguresQuery)
+def session_figures(query: FiguresQuery) -> Response:
+    """How many are inside each active session; together they are `now.inside` of `/stats`."""
+    config = current_feed().config
+    return _answer(
+        DOORS,
+        zone=query.tz,
+        margin=config.clock_margin_seconds,
+        silence=config.session_silence_seconds,
+        session=query.session_id,
+        counted=bool(query.counted),
+        counts=TREND_COUNTS,
+    )
+
+
 @api.get(
     "/analytics/flow",
     summary="Entered, exited, occupancy and peak by time",
@@ -236,6 +281,10 @@ def _range(query: ProfileQuery, shown: timedelta) -> tuple[datetime, datetime]:
 
 
 def _answer(statement: TextClause, **values: object) -> Response:
+    """With the cursor of the snapshot: a client can follow the stream from there instead of asking again."""
     with snapshot() as connection:
+        cursor = snapshot_cursor(connection)
         answer: str = connection.execute(statement, values).scalar_one()
-    return conditional(row_response(answer))
+    response = row_response(answer)
+    response.headers["Last-Event-ID"] = cursor
+    return conditional(response)

@@ -19,16 +19,22 @@ function packed(): Plugin {
   };
 }
 
-/** Leaves out of uPlot what no chart here draws: stairs, bars, curves, and joined tables. */
+const UNUSED =
+  'rangeLog|rangeAsinh|logAxisSplits|asinhAxisSplits|log10AxisValsFilt|log2AxisValsFilt|snapLogY|snapAsinhY' +
+  '|clipBandLine|initLegendRow|addSeries|delSeries|addBand|delBand|setBand';
+
+/** Leaves out of uPlot what no chart here has: stairs, bars, curves, joined tables, logarithms, bands, legends. */
 function straightLines(): Plugin {
   return {
     name: 'straight-lines',
     apply: 'build',
     transform(code, id) {
       if (!id.endsWith('/uPlot.esm.js')) return;
-      const unused = /^\s*(\(paths\.(stepped|bars|spline) +=|uPlot\.join =).*$/gm;
-      if (code.match(unused)?.length !== 4) this.error('uPlot assigns its paths in another way now');
-      return { code: code.replace(unused, ''), map: null };
+      const paths = /^\s*(\(paths\.(stepped|bars|spline) +=|uPlot\.join =).*$/gm;
+      const functions = new RegExp(`^(\\t?)function (${UNUSED})\\([^]*?^\\1}$`, 'gm');
+      if (code.match(paths)?.length !== 4 || code.match(functions)?.length !== UNUSED.split('|').length)
+        this.error('uPlot names its parts in another way now');
+      return { code: code.replace(paths, '').replace(functions, 'function $2() {}'), map: null };
     },
   };
 }

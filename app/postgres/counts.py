@@ -60,6 +60,29 @@ select json_build_object(
                              'open_alerts', (select count(*) from alert_logs where not is_resolved)))::text
 from today, present
 """)
+# A door that sends readings has its newest ones; one that does not has the time of its newest movement.
+DOORS = text("""
+select coalesce(json_agg(json_build_object(
+    'session_id', d.session_id, 'inside', d.people, 'taken_at', d.taken_at,
+    'counts', coalesce(r.counts, array[]::integer[]),
+    'entered_last_minute', r.entered, 'exited_last_minute', r.exited, 'fps', r.fps, 'last_movement', m.newest)
+    order by d.session_id), '[]')::text
+from doors_of_now(:zone, :margin * interval '1 second', :silence * interval '1 second') d
+left join lateral (
+    select array_agg(current_people_count order by timestamp, id) as counts,
+           (array_agg(people_entered_last_minute order by timestamp desc, id desc))[1] as entered,
+           (array_agg(people_exited_last_minute order by timestamp desc, id desc))[1] as exited,
+           (array_agg(fps_current order by timestamp desc, id desc))[1] as fps
+    from (select * from realtime_metrics where session_id = d.session_id and timestamp <= d.taken_at
+          order by timestamp desc, id desc limit :counts) as newest) r on d.taken_at is not null
+left join lateral (
+    select max(movement_time) as newest from people_movements
+    where session_id = d.session_id and movement_time <= now() + :margin * interval '1 second') m on d.taken_at is null
+where (cast(:session as uuid) is null or d.session_id = :session) and (not :counted or d.taken_at is null)
+""")
+# How many of a door's newest counts are shown as its trend.
+TREND_COUNTS = 20
+
 # How old a door's newest reading may be before the door is shown as silent, in seconds.
 QUIET_SECONDS = 120
 

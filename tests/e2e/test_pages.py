@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.config import CHECKOUT
+from tests.waiting import until
 
 AXE = CHECKOUT / "app" / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
 PATHS = ["/", "/live", "/sessions", "/sessions/{id}", "/alerts", "/system"]
@@ -107,7 +108,8 @@ def test_a_session_is_started_renamed_stopped_and_deleted(tab, database):
     row.get_by_role("button", name=re.compile("Delete")).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_text("No sessions match.").wait_for()
-    assert database.run("select count(*) from sessions") == 0
+    assert database.run("select count(*) from sessions") == 1  # as long as it can be taken back
+    until(lambda: database.run("select count(*) from sessions") == 0, what="deleted")
 
 
 def test_the_csv_of_a_session_is_the_export_of_its_movements(tab, counted):
@@ -126,14 +128,3 @@ def test_sessions_are_found_by_name(tab, database):
     page.get_by_role("row", name=re.compile("Loading dock")).wait_for(state="detached")
     page.locator("tbody tr").nth(1).wait_for()  # the list may be on its way
     assert page.locator("tbody tr").count() == 2
-
-
-def test_a_threshold_is_created_and_switched_off(tab, database):
-    page = tab("/alerts")
-    page.get_by_role("button", name="New threshold").click()
-    page.get_by_label("Name", exact=True).fill("Too many")
-    page.get_by_label("Limit (people)").fill("40")
-    page.get_by_role("button", name="Save").click()
-    page.get_by_role("switch", name="Enable Too many").click()
-    page.locator(".thresholds .off").wait_for()
-    assert not database.run("select is_active from alert_thresholds where threshold_value = 40")

@@ -218,10 +218,10 @@ class Faults:
         """Clients that speak something else, half a request, or far too much."""
         for data in (
             self._random.randbytes(2000),
-            b"GET /api/sse HTTP/1.1\r\nHost: x",
+            b"GET /api/sse HTTP/1.1\r\nHost: localhost",
             b"\r\n\r\n\r\n\r\n",
-            b"GET /api/sse HTTP/1.1\r\nHost: x\r\nLast-Event-ID: " + b"9" * 500 + b"\r\n\r\n",
-            b"GET /api/sse HTTP/1.1\r\nHost: x\r\n\r\n" + self._random.randbytes(200_000),
+            b"GET /api/sse HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: " + b"9" * 500 + b"\r\n\r\n",
+            b"GET /api/sse HTTP/1.1\r\nHost: localhost\r\n\r\n" + self._random.randbytes(200_000),
         ):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._feed.port), 2) as sock:
                 sock.settimeout(2)

@@ -172,7 +172,7 @@ def _come_and_go(server, count):
     for _ in range(count // 100):
         clients = [socket.create_connection((address[0], int(address[1])), 20) for _ in range(100)]
         for client in clients:
-            client.sendall(b"GET /api/sse HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.sendall(b"GET /api/sse HTTP/1.1\r\nHost: localhost\r\n\r\n")
         for client in clients[::2]:
             client.recv(100)
         for client in clients:

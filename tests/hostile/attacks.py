@@ -54,7 +54,7 @@ def _open(port: int, data: bytes = b"", *, buffer: int | None = None) -> socket.
 
 
 def _head(method: str, path: str, *headers: str) -> bytes:
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: feed", *headers, "", ""]).encode()
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
 def _post(size: int | str) -> bytes:

@@ -25,7 +25,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 def _request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
     length = [f"Content-Length: {len(body)}"] if body and not any("Transfer" in header for header in headers) else []
-    head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: feed", *headers, *length, "", ""])
+    head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, *length, "", ""])
     return head.encode() + body
 
 

@@ -52,7 +52,7 @@ def connection_to(server):
 
 
 def head(method, path, *headers):
-    lines = [f"{method} {path} HTTP/1.1", "Host: feed", *headers, "", ""]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]
     return "\r\n".join(lines).encode()
 
 

@@ -339,3 +339,41 @@ def counted(sql, since, until, zone, bucket):
                for key in [local if bucket == "day" else (local, offset)]]  # fmt: skip
     whole = list(buckets)
     return [tuple(buckets[key]) for key in whole[whole.index(first) :]]
+
+
+def figures(client, **query):
+    return {row["session_id"]: row for row in client.get("/api/sessions/figures", query_string=query).json}
+
+
+def test_the_figures_of_the_doors_add_up_to_what_is_inside(client, door, keep):
+    reads, moves, ahead, empty, stopped = (door() for _ in range(5))
+    for count in (3, 5, 4):
+        read(client, reads, count, ago(seconds=30 - count))
+    move(client, moves, "in", "in", "out")
+    read(client, ahead, 6, ago(seconds=40))
+    read(client, ahead, 99, ago(hours=-7))
+    move(client, ahead, "in", "in")
+    read(client, stopped, 9)
+    client.post("/api/sessions/stop", json={"ids": [stopped]})
+    for _ in range(2):
+        found = figures(client)
+        assert {key: row["inside"] for key, row in found.items()} == {reads: 5, moves: 1, ahead: 6, empty: 0}
+        assert sum(row["inside"] for row in found.values()) == now(client)["inside"]
+        keep()
+    assert found[reads]["counts"] == [3, 4, 5]
+    assert (found[reads]["taken_at"] is None, found[reads]["last_movement"]) == (False, None)
+    assert (found[moves]["taken_at"], found[moves]["counts"]) == (None, [])
+    assert found[moves]["last_movement"] is not None
+    assert found[ahead]["counts"] == [6]
+    assert set(figures(client, counted="true")) == {moves, empty}
+    assert set(figures(client, session_id=moves)) == {moves}
+
+
+@pytest.mark.parametrize("path", ["/api/sessions/figures", "/api/stats", "/api/analytics/flow?bucket=minute"])
+def test_statistics_say_from_where_the_stream_goes_on(client, door, path):
+    session_id = door()
+    move(client, session_id, "in")
+    newest = client.get("/api/movements").headers["Last-Event-ID"]
+    assert client.get(path).headers["Last-Event-ID"] == newest
+    move(client, session_id, "in")
+    assert client.get(path).headers["Last-Event-ID"] == client.get("/api/movements").headers["Last-Event-ID"] != newest

@@ -115,7 +115,7 @@ def test_a_prefix_that_looks_like_a_path_of_the_feed_is_refused(prefix):
 def test_the_feeds_own_paths_are_those_that_it_serves():
     app = create_app(Config(database_url="postgresql://h/d"))
     served = {rule.rule.split("/")[1] for rule in app.url_map.iter_rules()}
-    assert served - {"", "favicon.svg"} == set(OWN_PATHS)
+    assert served - {"", "favicon.svg", "favicon.ico"} == set(OWN_PATHS)
 
 
 def test_the_setting_goes_before_the_name_that_gunicorn_knows():

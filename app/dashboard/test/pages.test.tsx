@@ -68,7 +68,7 @@ function alert(index: number) {
 function totalsWith(open_alerts: number): Totals {
   return {
     today: { entered: 5, exited: 2, peak: 4 },
-    now: { inside: 3, active_sessions: 1, silent_sessions: 0, inside_silent: 0, open_alerts },
+    now: { inside: 3, active_sessions: 1, silent_sessions: 0, inside_silent: 0, ahead_sessions: 0, open_alerts },
   };
 }
 

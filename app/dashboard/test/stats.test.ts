@@ -30,7 +30,7 @@ function open(hidden = false) {
 function totalsWith(open_alerts: number): Totals {
   return {
     today: { entered: 5, exited: 2, peak: 4 },
-    now: { inside: 3, active_sessions: 1, silent_sessions: 0, inside_silent: 0, open_alerts },
+    now: { inside: 3, active_sessions: 1, silent_sessions: 0, inside_silent: 0, ahead_sessions: 0, open_alerts },
   };
 }
 
@@ -40,6 +40,24 @@ test('the totals are those of the server, in the zone of the browser', async () 
   await world.clock.advance(3000);
   expect(stats.get()).toMatchObject({ totals: totalsWith(2000), live: true, fresh: true });
   expect(server.asked[0]?.url).toBe('/api/stats?tz=Asia%2FHo_Chi_Minh');
+});
+
+test('the totals are asked for before the stream is there, and again once it is', async () => {
+  const { world, server, stats } = open();
+  await world.clock.advance(1);
+  expect(server.asked.length).toBe(1);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(0), live: true, fresh: true });
+  server.totals = totalsWith(2); // nothing tells what changes until the stream is there
+  await world.clock.advance(3000);
+  expect(server.asked.length).toBe(2);
+  expect(stats.get().totals).toEqual(totalsWith(2));
+});
+
+test('without a stream the first totals are soon known not to be those of now', async () => {
+  const { world, environment, stats } = open();
+  environment.openSource = () => () => {};
+  await world.clock.advance(60_000);
+  expect(stats.get()).toMatchObject({ totals: totalsWith(0), live: false, fresh: false });
 });
 
 test('nothing is asked while nothing changes, until midnight', async () => {
@@ -201,7 +219,9 @@ test('a session has statistics of its own, and those of many share ten requests 
     return { body: { inside: 3 }, cursor: null as never };
   };
   const feed = new Feed(environment);
-  const stats = Array.from({ length: 50 }, (_, index) => new Stats<SessionTotals>(feed, 'UTC', `session${index % 3}`));
+  const session = (number: number) =>
+    new Stats<SessionTotals>(feed, 'UTC', `sessions/session${number}/statistics`, `session${number}`, ['movements']);
+  const stats = Array.from({ length: 50 }, (_, index) => session(index % 3));
   const stops = stats.map((one) => one.subscribe(() => {}));
   await world.clock.advance(30_000);
   expect(asked[0]).toBe('/api/sessions/session0/statistics?tz=UTC');

@@ -13,9 +13,11 @@ export async function send<R>(
   method: 'POST' | 'PATCH' | 'PUT' | 'DELETE',
   path: string,
   body?: unknown,
+  keepalive = false,
 ): Promise<R | null> {
   const response = await fetch(at(path), {
     method,
+    keepalive,
     headers: { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });

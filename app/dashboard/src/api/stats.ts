@@ -8,7 +8,7 @@
 import { delayBefore } from '../feed/backoff';
 import type { Feed } from '../feed/feed';
 import { Listeners } from '../feed/listeners';
-import { TOPICS } from '../feed/protocol';
+import { TOPICS, type Topic } from '../feed/protocol';
 import type { Reader } from '../feed/reader';
 
 export interface Totals {
@@ -18,6 +18,7 @@ export interface Totals {
     active_sessions: number;
     silent_sessions: number;
     inside_silent: number;
+    ahead_sessions: number;
     open_alerts: number;
   };
 }
@@ -30,6 +31,8 @@ export interface SessionTotals {
   peak: number;
   /** Null if it has none. */
   last_movement: string | null;
+  /** How far its clock is ahead; 0 if it is not. */
+  ahead_seconds: number;
 }
 
 export interface StatsState<T = Totals> {
@@ -70,13 +73,21 @@ export class Stats<T = Totals> {
   readonly #listeners = new Listeners();
   readonly #feed: Feed;
   readonly #sessionId: string | null;
+  readonly #topics: readonly Topic[];
   readonly #url: string;
 
-  constructor(feed: Feed, zone: string, sessionId: string | null = null) {
+  /** What is below /api at `path`, which these topics change; of all sessions or of one. */
+  constructor(
+    feed: Feed,
+    zone: string,
+    path = 'stats',
+    sessionId: string | null = null,
+    topics: readonly Topic[] = TOPICS,
+  ) {
     this.#feed = feed;
     this.#sessionId = sessionId;
-    const path = sessionId === null ? 'stats' : `sessions/${sessionId}/statistics`;
-    this.#url = `${feed.options.base}/api/${path}?${new URLSearchParams({ tz: zone })}`;
+    this.#topics = topics;
+    this.#url = `${feed.options.base}/api/${path}${path.includes('?') ? '&' : '?'}${new URLSearchParams({ tz: zone })}`;
   }
 
   /** The state; the same object until it changes. */
@@ -100,7 +111,7 @@ export class Stats<T = Totals> {
       stopWatching();
       stopReturn();
     };
-    const reader = this.#feed.attach(this.#sessionId === null ? TOPICS : ['movements'], this.#sessionId, {
+    const reader = this.#feed.attach(this.#topics, this.#sessionId, {
       change: () => this.#want(),
       reset: () => {
         reader.ready(null);
@@ -114,7 +125,10 @@ export class Stats<T = Totals> {
     this.#reader = reader;
     reader.ready(null);
     this.#feed.declare(reader);
-    this.#want(EVERY_MS); // sooner, once the stream is live
+    // A page shows figures before its stream is there; what changes until then is read again once it is.
+    this.#distrust();
+    this.#enter({ live: true });
+    this.#want();
     this.#look();
     this.#awaitMidnight();
   }
@@ -136,7 +150,7 @@ export class Stats<T = Totals> {
 
   #look(): void {
     const { status, error } = this.#feed.state;
-    if (status === 'connecting' && this.#state.live) {
+    if ((status === 'connecting' || status === 'closed') && this.#state.live) {
       this.#cancelReopening ??= this.#feed.environment.later(REOPENING_MS, () => this.#enter({ live: false }));
       return;
     }

@@ -1,17 +1,21 @@
 /** One alert: its message, session and time, and a button to resolve it. */
 import type { ReactNode } from 'react';
-import { resolveAlerts } from '../api/alerts';
-import type { Alert } from '../feed/rows';
+import { resolveAlerts } from '../api/actions';
+import type { Alert, AlertType } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
 import { at } from '../feed/mount';
+import { KIND } from '../i18n/names';
+import type { Key } from '../i18n/vi';
 import { follow } from '../router';
 
 export function AlertRow({ alert, session, select }: { alert: Alert; session: string; select?: ReactNode }) {
   const { t, number, span, dateTime } = useWords();
   const now = useNow();
   const { busy, run } = useSend();
+  // Other programs raise alerts of types of their own.
+  const unit: Key = alert.alert_type in KIND ? KIND[alert.alert_type as AlertType][1] : '{n}';
   const began = Date.parse(alert.triggered_at);
   const lasted = alert.resolved_at ? t('lasted {time}', { time: span(Date.parse(alert.resolved_at) - began) }) : '';
   return (
@@ -33,7 +37,7 @@ export function AlertRow({ alert, session, select }: { alert: Alert; session: st
               {' '}
               ·{' '}
               {t('{value} at a limit of {limit}', {
-                value: number(alert.current_value),
+                value: t(unit, { n: number(alert.current_value) }),
                 limit: number(alert.threshold_value),
               })}
             </>
@@ -45,7 +49,7 @@ export function AlertRow({ alert, session, select }: { alert: Alert; session: st
         <span>{alert.is_resolved ? lasted : t('open for {time}', { time: span(Math.max(1000, now - began)) })}</span>
       </div>
       {!alert.is_resolved && (
-        <button type="button" disabled={busy} onClick={() => void run(() => resolveAlerts([alert.id]))}>
+        <button type="button" disabled={busy} onClick={() => void run(() => resolveAlerts({ ids: [alert.id] }))}>
           {t('Resolve')}
         </button>
       )}

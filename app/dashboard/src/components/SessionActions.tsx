@@ -1,14 +1,14 @@
-/** What an operator does with a session: stop, rename, delete. Stopping and deleting ask for confirmation. */
+/** What an operator does with a session: stop, rename, delete. Stopping and deleting ask first, and can be taken back. */
 import { useState } from 'react';
+import { deleteSession, stopSession } from '../api/actions';
 import { send } from '../api/rest';
 import type { Session } from '../feed/rows';
-import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
 import { Dialog, Field } from './Dialog';
 import { Icon } from './Icon';
 import { ACTION } from '../i18n/names';
 
-type Open = 'stop' | 'rename' | 'delete' | null;
+type Action = 'stop' | 'rename' | 'delete';
 
 export function SessionActions({
   session,
@@ -20,22 +20,15 @@ export function SessionActions({
   onDeleted?: () => void;
 }) {
   const { t } = useWords();
-  const [open, setOpen] = useState<Open>(null);
-  const { busy, run } = useSend();
-  const path = `/api/sessions/${session.id}`;
-  const close = () => setOpen(null);
-  const then = async (task: () => Promise<unknown>, after?: () => void) => {
-    if (await run(task)) {
-      close();
-      after?.();
-    }
-  };
-  const button = (action: Exclude<Open, null>, icon: 'stop' | 'edit' | 'trash') => (
+  const [open, setOpen] = useState<Action | null>(null);
+  const onClose = () => setOpen(null);
+  const name = session.session_name;
+  const button = (action: Action, icon: 'stop' | 'edit' | 'trash') => (
     <button
       type="button"
       className={compact ? 'icon-button' : ''}
       title={t(ACTION[action])}
-      aria-label={`${t(ACTION[action])}: ${session.session_name}`}
+      aria-label={`${t(ACTION[action])}: ${name}`}
       onClick={() => setOpen(action)}
     >
       <Icon name={icon} />
@@ -49,11 +42,10 @@ export function SessionActions({
       {button('delete', 'trash')}
       {open === 'stop' && (
         <Dialog
-          title={t('Stop {name}?', { name: session.session_name })}
+          title={t('Stop {name}?', { name })}
           action={t('Stop')}
-          busy={busy}
-          onClose={close}
-          onSubmit={() => void then(() => send('POST', `${path}/stop`))}
+          onClose={onClose}
+          onSubmit={() => stopSession(session)}
         >
           <p>{t('This marks the session as completed. It does not stop a camera that is still writing.')}</p>
         </Dialog>
@@ -62,25 +54,26 @@ export function SessionActions({
         <Dialog
           title={t('Rename')}
           action={t('Save')}
-          busy={busy}
-          onClose={close}
-          onSubmit={(form) => void then(() => send('PATCH', path, { session_name: form.get('name') }))}
+          onClose={onClose}
+          onSubmit={(form) => send('PATCH', `/api/sessions/${session.id}`, { session_name: form.get('name') })}
         >
           <Field label={t('Name')}>
-            <input name="name" required maxLength={200} defaultValue={session.session_name} autoFocus />
+            <input name="name" required maxLength={200} defaultValue={name} autoFocus />
           </Field>
         </Dialog>
       )}
       {open === 'delete' && (
         <Dialog
-          title={t('Delete {name}?', { name: session.session_name })}
+          title={t('Delete {name}?', { name })}
           action={t('Delete')}
           danger
-          busy={busy}
-          onClose={close}
-          onSubmit={() => void then(() => send('DELETE', path), onDeleted)}
+          onClose={onClose}
+          onSubmit={() => {
+            deleteSession(session);
+            onDeleted?.();
+          }}
         >
-          <p>{t('This also deletes its movements, readings, alerts and thresholds. It cannot be undone.')}</p>
+          <p>{t('This also deletes its movements, readings, alerts and thresholds.')}</p>
         </Dialog>
       )}
     </>

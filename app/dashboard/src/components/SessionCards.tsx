@@ -1,4 +1,6 @@
 /** Active sessions: which camera, how many people are inside, and whether it still reports. */
+import { useSyncExternalStore } from 'react';
+import { hiddenSessions } from '../api/actions';
 import type { Latest, Reading } from '../plots/latest';
 import type { Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
@@ -7,29 +9,29 @@ import { useWords } from '../i18n/language';
 import { at } from '../feed/mount';
 import { follow } from '../router';
 import { Sparkline } from './Sparkline';
-import { Figure, Read } from './Total';
+import { Figure } from './Total';
 
 /** Cameras report about once a second; one that has not for this long is shown as quiet. */
 const QUIET_MS = 15_000;
 
 export function SessionCards({ sessions, latest }: { sessions: readonly Session[]; latest: Latest }) {
+  const hidden = useSyncExternalStore(hiddenSessions.subscribe, hiddenSessions.get);
   return (
     <ul className="cards">
-      {sessions.map((session) => (
-        <Read key={session.id} id={session.id} reading={latest.get(session.id)}>
-          {(id, reading) => <Card session={session} id={id} reading={reading} />}
-        </Read>
-      ))}
+      {sessions
+        .filter((session) => !hidden.has(session.id))
+        .map((session) => (
+          <Card key={session.id} session={session} reading={latest.get(session.id)} />
+        ))}
     </ul>
   );
 }
 
-function Card({ session, id, reading }: { session: Session; id: string | null; reading: Reading | undefined }) {
+function Card({ session, reading }: { session: Session; reading: Reading | undefined }) {
   const { t, number, ago } = useWords();
   const now = useNow();
-  const metric = reading?.metric;
-  const { inside, fresh, asOf, movedAt } = useInside(id, metric);
-  const recent = metric && now - Date.parse(metric.timestamp) <= QUIET_MS;
+  const { inside, fresh, asOf, movedAt } = useInside(session.id, reading);
+  const recent = reading && now - Date.parse(reading.takenAt) <= QUIET_MS;
   const signed = (sign: string, value: number | null) => (value === null ? '' : sign + number(value));
   const idle =
     asOf ??
@@ -37,8 +39,8 @@ function Card({ session, id, reading }: { session: Session; id: string | null; r
       ? undefined
       : movedAt
         ? ago(movedAt, now)
-        : metric
-          ? `${t('quiet')}, ${ago(metric.timestamp, now)}`
+        : reading
+          ? `${t('quiet')}, ${ago(reading.takenAt, now)}`
           : t('Waiting'));
   return (
     <li className={recent || movedAt ? 'card' : 'card quiet-card'}>
@@ -48,13 +50,13 @@ function Card({ session, id, reading }: { session: Session; id: string | null; r
         <Figure className="card-count" value={inside} fresh={fresh} asOf={asOf} />
         <Sparkline values={reading?.counts ?? []} />
         <span className="card-foot">
-          {idle || !metric ? (
+          {idle || !reading ? (
             <span className="badge idle">{idle}</span>
           ) : (
             <>
-              <span className="in">{signed('+', metric.people_entered_last_minute)}</span>
-              <span className="out">{signed('−', metric.people_exited_last_minute)}</span>
-              <span>{metric.fps_current === null ? '' : t('{n} fps', { n: number(metric.fps_current) })}</span>
+              <span className="in">{signed('+', reading.entered)}</span>
+              <span className="out">{signed('−', reading.exited)}</span>
+              <span>{reading.fps === null ? '' : t('{n} fps', { n: number(reading.fps) })}</span>
             </>
           )}
         </span>

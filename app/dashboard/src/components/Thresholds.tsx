@@ -1,18 +1,22 @@
 /** Thresholds: when to raise an alert. They are not streamed, so the list is read again after each change made here. */
 import { useEffect, useState } from 'react';
 import { get, send } from '../api/rest';
-import type { Threshold } from '../feed/rows';
+import type { AlertType, Threshold } from '../feed/rows';
 import { useActiveSessions } from '../hooks/useList';
 import { useSend } from '../hooks/useSend';
-import { useWords } from '../i18n/language';
+import { useWords, type Words } from '../i18n/language';
+import { KIND } from '../i18n/names';
 import { Dialog, Field } from './Dialog';
 import { Icon } from './Icon';
 import { Empty, Loading, Panel } from './Panel';
 
 type Open = { kind: 'edit'; threshold: Threshold | null } | { kind: 'delete'; threshold: Threshold } | null;
+/** What adds up over all sessions. */
+const ADDED: readonly AlertType[] = ['people_count', 'entered_per_minute', 'exited_per_minute'];
 
 export function Thresholds({ name }: { name: (id: string | null) => string }) {
-  const { t, number } = useWords();
+  const words = useWords();
+  const { t, number } = words;
   const [rows, setRows] = useState<readonly Threshold[] | null>(null);
   const [open, setOpen] = useState<Open>(null);
   const { busy, run } = useSend();
@@ -20,11 +24,8 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
   useEffect(() => {
     void read();
   }, []);
-  const change = async (task: () => Promise<unknown>) => {
-    if (!(await run(task))) return;
-    setOpen(null);
-    await read();
-  };
+  const path = (row: Threshold | null) => `/api/thresholds${row ? `/${row.id}` : ''}`;
+  const onClose = () => setOpen(null);
   return (
     <Panel
       title={t('Thresholds')}
@@ -38,9 +39,7 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
       {rows === null ? (
         <Loading lines={3} />
       ) : rows.length === 0 ? (
-        <Empty icon="alerts">
-          {t('No thresholds yet. A threshold raises an alert when a count reaches its limit.')}
-        </Empty>
+        <Empty icon="alerts">{t('No thresholds yet. A threshold raises an alert when its limit is reached.')}</Empty>
       ) : (
         <ul className="thresholds">
           {rows.map((row) => (
@@ -48,7 +47,7 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
               <span className="limit">{number(row.threshold_value)}</span>
               <div>
                 <strong>{row.threshold_name}</strong>
-                <span>{name(row.session_id)}</span>
+                <span>{inWords(words, row, name)}</span>
               </div>
               <label className="switch">
                 <input
@@ -57,9 +56,10 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
                   aria-label={t('Enable {name}', { name: row.threshold_name })}
                   checked={row.is_active}
                   disabled={busy}
-                  onChange={(event) =>
-                    void change(() => send('PATCH', `/api/thresholds/${row.id}`, { is_active: event.target.checked }))
-                  }
+                  onChange={(event) => {
+                    const body = { is_active: event.target.checked };
+                    void run(() => send('PATCH', path(row), body)).then(read);
+                  }}
                 />
               </label>
               <button
@@ -85,9 +85,8 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
       {open?.kind === 'edit' && (
         <Edit
           threshold={open.threshold}
-          busy={busy}
-          onClose={() => setOpen(null)}
-          onSave={(body) => void change(() => save(open.threshold, body))}
+          onClose={onClose}
+          onSave={(body) => send(open.threshold ? 'PATCH' : 'POST', path(open.threshold), body).then(read)}
         />
       )}
       {open?.kind === 'delete' && (
@@ -95,9 +94,8 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
           title={t('Delete threshold {name}?', { name: open.threshold.threshold_name })}
           action={t('Delete')}
           danger
-          busy={busy}
-          onClose={() => setOpen(null)}
-          onSubmit={() => void change(() => send('DELETE', `/api/thresholds/${open.threshold.id}`))}
+          onClose={onClose}
+          onSubmit={() => send('DELETE', path(open.threshold)).then(read)}
         >
           <p>{t('Its alerts stay in the history.')}</p>
         </Dialog>
@@ -106,38 +104,85 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
   );
 }
 
+/** "people below 5 for 60 s · all sessions together" */
+function inWords({ t, number, span }: Words, row: Threshold, name: (id: string | null) => string): string {
+  const [what, unit] = KIND[row.alert_type];
+  const limit =
+    row.alert_type === 'people_count' ? number(row.threshold_value) : t(unit, { n: number(row.threshold_value) });
+  const condition =
+    row.alert_type === 'unmeasured'
+      ? t('watches nothing: {name} is not measured', { name: row.threshold_name })
+      : row.alert_type === 'no_signal_seconds'
+        ? t('no signal for {time}', { time: span(row.threshold_value * 1000) })
+        : t(row.direction === 'below' ? '{what} below {limit}' : '{what} at or above {limit}', {
+            what: t(what),
+            limit,
+          });
+  return [
+    row.lasting_seconds > 0
+      ? t('{condition} for {time}', { condition, time: span(row.lasting_seconds * 1000) })
+      : condition,
+    row.is_total ? t('all sessions together') : row.session_id === null ? t('each session') : name(row.session_id),
+    row.type_from_name && t('as its name says'),
+  ]
+    .filter(Boolean)
+    .join(' · ');
+}
+
 function Edit({
   threshold,
-  busy,
   onClose,
   onSave,
 }: {
   threshold: Threshold | null;
-  busy: boolean;
   onClose: () => void;
-  onSave: (body: object) => void;
+  onSave: (body: object) => Promise<unknown>;
 }) {
   const { t } = useWords();
   const active = useActiveSessions();
+  const [kind, setKind] = useState<AlertType>(threshold?.alert_type ?? 'people_count');
+  const isTime = kind === 'no_signal_seconds'; // itself: no direction, and lasting means nothing
+  const unit = t(KIND[kind][1], { n: '' }).trim();
   return (
     <Dialog
       title={t(threshold ? 'Edit threshold' : 'New threshold')}
       action={t('Save')}
-      busy={busy}
       onClose={onClose}
-      onSubmit={(form) =>
-        onSave({
+      onSubmit={(form) => {
+        const whose = String(form.get('whose'));
+        return onSave({
           threshold_name: form.get('name'),
+          alert_type: kind,
+          direction: form.get('direction') ?? 'above',
           threshold_value: Number(form.get('limit')),
+          lasting_seconds: Number(form.get('lasting')),
+          is_total: whose === 'all',
+          session_id: whose === 'all' || whose === 'each' ? null : whose,
           alert_message: String(form.get('message') ?? '') || null,
-          session_id: String(form.get('session') ?? '') || null,
-        })
-      }
+        });
+      }}
     >
       <Field label={t('Name')}>
         <input name="name" required maxLength={200} defaultValue={threshold?.threshold_name} autoFocus />
       </Field>
-      <Field label={t('Limit (people)')}>
+      <Field label={t('Watches')}>
+        <select name="kind" value={kind} onChange={(event) => setKind(event.target.value as AlertType)}>
+          {(Object.keys(KIND) as AlertType[]).map((one) => (
+            <option key={one} value={one}>
+              {capital(t(KIND[one][0]))}
+            </option>
+          ))}
+        </select>
+      </Field>
+      {!isTime && (
+        <Field label={t('Raise an alert')}>
+          <select name="direction" defaultValue={threshold?.direction}>
+            <option value="above">{t('at or above the limit')}</option>
+            <option value="below">{t('below the limit')}</option>
+          </select>
+        </Field>
+      )}
+      <Field label={unit ? t('Limit ({unit})', { unit }) : t('Limit')}>
         <input
           name="limit"
           type="number"
@@ -148,9 +193,22 @@ function Edit({
           defaultValue={threshold?.threshold_value ?? 50}
         />
       </Field>
+      {!isTime && (
+        <Field label={t('For at least (seconds)')}>
+          <input
+            name="lasting"
+            type="number"
+            min={0}
+            max={86400}
+            step={1}
+            defaultValue={threshold?.lasting_seconds ?? 0}
+          />
+        </Field>
+      )}
       <Field label={t('Session')}>
-        <select name="session" defaultValue={threshold?.session_id ?? ''}>
-          <option value="">{t('All sessions')}</option>
+        <select name="whose" defaultValue={threshold?.is_total ? 'all' : (threshold?.session_id ?? 'each')}>
+          <option value="each">{capital(t('each session'))}</option>
+          {ADDED.includes(kind) && <option value="all">{capital(t('all sessions together'))}</option>}
           {threshold?.session_id && !active.rows.some((row) => row.id === threshold.session_id) && (
             <option value={threshold.session_id}>{t('unknown')}</option>
           )}
@@ -168,6 +226,6 @@ function Edit({
   );
 }
 
-function save(threshold: Threshold | null, body: object): Promise<unknown> {
-  return threshold ? send('PATCH', `/api/thresholds/${threshold.id}`, body) : send('POST', '/api/thresholds', body);
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -11,7 +11,7 @@ export function Toasts() {
   const toasts = useSyncExternalStore(toastStore.subscribe, toastStore.get);
   return (
     <div className="toasts" role="log" aria-live="assertive">
-      {toasts.map(({ id, kind, title, text, href }) => (
+      {toasts.map(({ id, kind, title, text, href, undo }) => (
         <div key={id} className={`toast ${kind}`}>
           <div>
             {title && <strong>{title}</strong>}
@@ -23,6 +23,17 @@ export function Toasts() {
               <span>{text}</span>
             )}
           </div>
+          {undo && (
+            <button
+              type="button"
+              onClick={() => {
+                undo();
+                dismiss(id);
+              }}
+            >
+              {t('Undo')}
+            </button>
+          )}
           <button type="button" className="icon-button" aria-label={t('Close')} onClick={() => dismiss(id)}>
             <Icon name="close" />
           </button>

@@ -1,9 +1,6 @@
 /** Figures: faded while they are not known to be those of now, and a dash until they were read. */
-import type { ReactNode } from 'react';
 import type { Totals } from '../api/stats';
-import { useMetricsSSE } from '../hooks/useRows';
 import type { Reading } from '../plots/latest';
-import type { Metric } from '../feed/rows';
 import { useAsOf, useInside, useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import { Calm } from './Panel';
@@ -13,25 +10,9 @@ export function Total({ of, className }: { of: (totals: Totals) => number; class
   return <Figure value={totals && of(totals)} fresh={fresh} asOf={useAsOf()} className={className} />;
 }
 
-interface Read {
-  id: string;
-  reading: Reading | undefined;
-  children: (id: string | null, reading: Reading | undefined) => ReactNode;
-}
-
-/** A session's newest reading; asks for it if the newest of all sessions do not hold it. The id is null until then. */
-export function Read({ id, reading, children }: Read) {
-  return reading ? children(id, reading) : <Asked id={id} children={children} />;
-}
-
-function Asked({ id, children }: Omit<Read, 'reading'>) {
-  const { metrics, loading } = useMetricsSSE(id, { limit: 1 });
-  return children(loading ? null : id, metrics[0] && { metric: metrics[0], counts: [] });
-}
-
 /** How many are inside a session. */
-export function Inside({ id, metric }: { id: string | null; metric: Metric | undefined }) {
-  const { inside, fresh, asOf } = useInside(id, metric);
+export function Inside({ id, reading }: { id: string; reading: Reading | undefined }) {
+  const { inside, fresh, asOf } = useInside(id, reading);
   return <Figure value={inside} fresh={fresh} asOf={asOf} />;
 }
 

@@ -3,6 +3,17 @@
 export type SessionStatus = 'active' | 'completed' | 'error' | 'cancelled';
 export type DetectionStatus = 'detecting' | 'tracking' | 'waiting';
 export type Direction = 'in' | 'out';
+/** What a threshold watches. */
+export type AlertType =
+  | 'people_count'
+  | 'entered_per_minute'
+  | 'exited_per_minute'
+  | 'processing_latency_ms'
+  | 'fps'
+  | 'cpu_usage_percentage'
+  | 'memory_usage_mb'
+  | 'no_signal_seconds'
+  | 'unmeasured';
 
 /** One counting run of one camera. */
 export interface Session {
@@ -73,12 +84,18 @@ export interface Alert {
   is_resolved: boolean;
 }
 
-/** When to raise an alert; without a session it applies to each one. Not streamed. */
+/** When to raise an alert; without a session it applies to each one, or to all together. Not streamed. */
 export interface Threshold {
   id: string;
   session_id: string | null;
   threshold_name: string;
   threshold_value: number;
+  alert_type: AlertType;
+  direction: 'above' | 'below';
+  lasting_seconds: number;
+  is_total: boolean;
+  /** Nobody gave a type: the server read it off the name. */
+  type_from_name: boolean;
   alert_message: string | null;
   is_active: boolean;
   created_at: string;

@@ -23,12 +23,17 @@ export function useActiveSessions() {
   });
 }
 
+/** The newest sessions, with what lists of choices show of them; a session that has changed meanwhile is here as a whole. */
+export function useAllSessions() {
+  return useList('sessions', 'all', { query: { fields: 'id,session_name,created_at' }, limit: 500 });
+}
+
 /** Names of sessions, by id. Older ones than the newest 500 have none here, which does not mean that they were deleted. */
 export function useSessionNames(): (id: string | null) => string {
   const { t } = useWords();
-  const { rows, cut, ready } = useList('sessions', 'all', { limit: 500 });
+  const { rows, cut, ready } = useAllSessions();
   return (id) =>
     id === null
-      ? t('All sessions')
+      ? t('All sessions together')
       : (rows.find((row) => row.id === id)?.session_name ?? (ready && !cut ? t('Deleted session') : '–'));
 }

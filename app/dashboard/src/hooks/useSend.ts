@@ -1,7 +1,6 @@
 /** A write in progress: its state, and a toast if it fails. */
 import { useState } from 'react';
-import { currentWords } from '../i18n/language';
-import { toast } from '../browser/toasts';
+import { toastError } from '../browser/toasts';
 
 /** `run` performs a write and resolves to whether it worked; `busy` is true meanwhile. */
 export function useSend(): { busy: boolean; run: (task: () => Promise<unknown>) => Promise<boolean> } {
@@ -12,8 +11,7 @@ export function useSend(): { busy: boolean; run: (task: () => Promise<unknown>) 
       await task();
       return true;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      toast({ kind: 'error', text: currentWords().t('That did not work: {reason}', { reason }) });
+      toastError(error);
       return false;
     } finally {
       setBusy(false);

@@ -1,4 +1,5 @@
 /** Texts for the states and kinds that rows and workers have, and for the pages. */
+import type { AlertType } from '../feed/rows';
 import type { Key } from './vi';
 
 export const STATUS = {
@@ -28,3 +29,15 @@ export const THEME = {
 export const DIRECTION = { in: 'In', out: 'Out' } as const satisfies Record<string, Key>;
 export const CONNECTION = { connecting: 'Connecting', closed: 'Not connected' } as const satisfies Record<string, Key>;
 export const ACTION = { stop: 'Stop', rename: 'Rename', delete: 'Delete' } as const satisfies Record<string, Key>;
+/** What thresholds watch and alerts tell, and its values with their unit: every `alert_type` of the server. */
+export const KIND = {
+  people_count: ['people', '{n} people'],
+  entered_per_minute: ['people in', '{n} a minute'],
+  exited_per_minute: ['people out', '{n} a minute'],
+  processing_latency_ms: ['latency', '{n} ms'],
+  fps: ['frame rate', '{n} frames/s'],
+  cpu_usage_percentage: ['CPU', '{n} %'],
+  memory_usage_mb: ['memory', '{n} MB'],
+  no_signal_seconds: ['no signal', '{n} s'],
+  unmeasured: ['nothing', '{n}'],
+} as const satisfies Record<AlertType, readonly [Key, Key]>;

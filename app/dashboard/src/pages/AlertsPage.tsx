@@ -1,6 +1,6 @@
 /** Alerts: open and resolved ones, notifications, and the thresholds that raise them. */
 import { useState } from 'react';
-import { resolveAlerts } from '../api/alerts';
+import { resolveAlerts } from '../api/actions';
 import { allowNotifications } from '../browser/alarm';
 import { changeSettings, useSettings } from '../browser/settings';
 import { toast } from '../browser/toasts';
@@ -8,8 +8,10 @@ import type { Alert } from '../feed/rows';
 import { useSessionNames } from '../hooks/useList';
 import { useAlertsSSE } from '../hooks/useRows';
 import { useSend } from '../hooks/useSend';
+import { useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
+import { Dialog } from '../components/Dialog';
 import { Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Thresholds } from '../components/Thresholds';
 import { AllClear, Shown } from '../components/Total';
@@ -83,6 +85,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
           >
             {t('Resolve {n}', { n: number(chosen.length) })}
           </button>
+          {show === 'open' && <ResolveAll />}
         </div>
       )}
       <ul className="alert-list">
@@ -100,7 +103,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
   );
 
   async function resolveChosen(): Promise<void> {
-    if (await run(() => resolveAlerts(chosen.map((alert) => alert.id)))) setPicked(new Set());
+    if (await run(() => resolveAlerts({ ids: chosen.map((alert) => alert.id) }))) setPicked(new Set());
   }
 
   function checkbox(alert: Alert) {
@@ -119,6 +122,34 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
       />
     );
   }
+}
+
+function ResolveAll() {
+  const { t, number } = useWords();
+  const { totals } = useStats();
+  const [asking, setAsking] = useState(false);
+  if (!totals) return null;
+  return (
+    <>
+      <button type="button" onClick={() => setAsking(true)}>
+        {t('Resolve all open')}
+      </button>
+      {asking && (
+        <Dialog
+          title={t('Resolve all {n} open alerts?', { n: number(totals.now.open_alerts) })}
+          action={t('Resolve')}
+          onClose={() => setAsking(false)}
+          onSubmit={() => resolveAlerts({ all: true })}
+        >
+          <p>
+            {t(
+              'Of all sessions, also those that are not listed here. Those whose condition lasts can be opened again.',
+            )}
+          </p>
+        </Dialog>
+      )}
+    </>
+  );
 }
 
 function Notify() {

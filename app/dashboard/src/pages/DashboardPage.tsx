@@ -1,7 +1,7 @@
 /** Dashboard: how many people are inside, who is passing, and which alerts are open. */
 import { useMemo, type ComponentProps } from 'react';
 import type { Totals } from '../api/stats';
-import { FLOW_ROWS, flowPlot, lastHour, type Flow } from '../plots/flow';
+import { flowPlot, lastHour, type Flow } from '../plots/flow';
 import { latestPlot } from '../plots/latest';
 import { useList, useActiveSessions, useSessionNames } from '../hooks/useList';
 import { useNow } from '../hooks/useNow';
@@ -32,7 +32,7 @@ export function DashboardPage() {
   const movements = useList('movements', 'newest', { limit: 40 });
   const flow = useReplica('flow', flowPlot);
   const latest = useReplica('latest', latestPlot);
-  const { alerts, cut, error: alertsError } = useAlertsSSE(null, false);
+  const { alerts, cut, error: alertsError } = useAlertsSSE(null, false, { limit: 50 });
   const name = useSessionNames();
   const nothing = active.ready && movements.ready && active.rows.length === 0 && movements.rows.length === 0;
   const error = active.error ?? movements.error;
@@ -116,12 +116,16 @@ function Figures({ flow }: { flow: Flow | null }) {
         })
       : undefined;
   const net = totals && totals.today.entered - totals.today.exited;
-  const silent = totals?.now.silent_sessions
-    ? t('{n} silent, with {inside} inside', {
+  const faults = totals && [
+    totals.now.silent_sessions > 0 &&
+      t('{n} silent, with {inside} inside', {
         n: number(totals.now.silent_sessions),
         inside: number(totals.now.inside_silent),
-      })
-    : undefined;
+      }),
+    totals.now.ahead_sessions === 1
+      ? t('1 clock ahead')
+      : totals.now.ahead_sessions > 1 && t('{n} clocks ahead', { n: number(totals.now.ahead_sessions) }),
+  ];
   const tile = (
     label: Key,
     of: (totals: Totals) => number,
@@ -139,7 +143,9 @@ function Figures({ flow }: { flow: Flow | null }) {
       {tile('Entered today', (all) => all.today.entered, rate('in'), { icon: 'in', tone: 'in' })}
       {tile('Exited today', (all) => all.today.exited, rate('out'), { icon: 'out', tone: 'out' })}
       {tile('Peak today', (all) => all.today.peak, undefined, { icon: 'peak' })}
-      {tile('Active sessions', (all) => all.now.active_sessions, silent, { icon: 'sessions' })}
+      {tile('Active sessions', (all) => all.now.active_sessions, faults?.filter(Boolean).join(' · ') || undefined, {
+        icon: 'sessions',
+      })}
       {tile('Open alerts', (all) => all.now.open_alerts, undefined, {
         icon: 'alerts',
         tone: !fresh ? '' : totals && totals.now.open_alerts > 0 ? 'bad' : 'good',
@@ -156,13 +162,15 @@ function HourFlow({ flow }: { flow: Flow }) {
 
 function Legend({ flow }: { flow: Flow | null }) {
   const { t, number } = useWords();
+  const now = useNow();
+  const sum = (direction: 'in' | 'out') =>
+    flow ? number(lastHour(flow, now).reduce((all, minute) => all + minute[direction], 0)) : '–';
   return (
     <span className="legend">
-      {flow?.cut && t('the newest {n} movements only', { n: number(FLOW_ROWS) })}
       <i className="in" />
-      {t('In')}
+      {t('{n} in', { n: sum('in') })}
       <i className="out" />
-      {t('Out')}
+      {t('{n} out', { n: sum('out') })}
     </span>
   );
 }

@@ -1,6 +1,6 @@
 /** Live: the readings of the selected sessions as they arrive. The selection is kept in the address. */
 import { useMemo, useState } from 'react';
-import { useActiveSessions, useList } from '../hooks/useList';
+import { useActiveSessions, useAllSessions } from '../hooks/useList';
 import { useWords } from '../i18n/language';
 import { Icon } from '../components/Icon';
 import { Choice, Empty, Failed, Loading } from '../components/Panel';
@@ -23,7 +23,7 @@ export function LivePage() {
   const { t, time } = useWords();
   const { searchParams } = useAddress();
   const active = useActiveSessions();
-  const recent = useList('sessions', 'all', { limit: 500 });
+  const recent = useAllSessions();
   const [pausedAt, setPausedAt] = useState<number | null>(null);
   const [zoom, setZoom] = useState<Span | null>(null);
   const picked = searchParams.get('sessions');

@@ -1,6 +1,7 @@
 /** Session: one counting run with its charts, movements, alerts and settings. */
 import { useMemo, useState, type ComponentProps } from 'react';
 import type { Metric, Session } from '../feed/rows';
+import { isOfNow } from '../plots/latest';
 import { useNow } from '../hooks/useNow';
 import { useAlertsSSE, useMetricsSSE, useMovementsSSE, useSessionsSSE } from '../hooks/useRows';
 import { useAsOf, useInside, useSessionStats, useStats } from '../hooks/useStats';
@@ -60,7 +61,9 @@ function Detail({ session }: { session: Session }) {
   const stats = useSessionStats(session.id);
   const statsAsOf = useAsOf(stats);
   const totalsAsOf = useAsOf();
-  const door = useInside(readings.loading ? null : session.id, metric);
+  const reading = metric &&
+    isOfNow(metric.timestamp) && { takenAt: metric.timestamp, inside: metric.current_people_count };
+  const door = useInside(readings.loading ? null : session.id, reading || undefined, session.id);
   // A session without a movement is one whose camera sends none: its sums are not known to be 0.
   const totals = stats.totals?.last_movement ? stats.totals : null;
   const counted = (
@@ -105,12 +108,19 @@ function Detail({ session }: { session: Session }) {
           <SessionActions session={session} onDeleted={() => go('/sessions')} />
         </div>
       </header>
+      {stats.totals !== null && stats.totals.ahead_seconds > 0 && (
+        <p className="failed" role="status">
+          {t('This camera’s clock is {time} ahead: its rows do not count until then.', {
+            time: span(stats.totals.ahead_seconds * 1000),
+          })}
+        </p>
+      )}
       <div className="tiles">
         <Tile
           className="hero"
           label={t('Inside now')}
           value={<Figure value={door.inside} fresh={door.fresh} asOf={door.asOf} />}
-          detail={door.asOf ?? (metric && `${t('Last reading')} ${ago(metric.timestamp, now)}`)}
+          detail={door.asOf ?? (metric && reading && `${t('Last reading')} ${ago(metric.timestamp, now)}`)}
         />
         {counted('Entered', totals?.entered, metric?.people_entered_last_minute, { icon: 'in', tone: 'in' })}
         {counted('Exited', totals?.exited, metric?.people_exited_last_minute, { icon: 'out', tone: 'out' })}

@@ -3,21 +3,21 @@
  *
  * Invariant: the shown page stays current, because the server is asked for it again whenever a session changes.
  */
-import { useEffect, useState } from 'react';
+import { useEffect, useState, useSyncExternalStore } from 'react';
+import { hiddenSessions } from '../api/actions';
 import { get, send } from '../api/rest';
 import { latestPlot } from '../plots/latest';
 import type { Session, SessionStatus } from '../feed/rows';
-import { useList } from '../hooks/useList';
+import { useAllSessions } from '../hooks/useList';
 import { useNow } from '../hooks/useNow';
 import { useReplica } from '../hooks/useReplica';
-import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/vi';
 import { Dialog, Field } from '../components/Dialog';
 import { Icon } from '../components/Icon';
 import { Choice, Empty, Failed, Loading } from '../components/Panel';
 import { SessionActions } from '../components/SessionActions';
-import { Inside, Read, Total } from '../components/Total';
+import { Inside, Total } from '../components/Total';
 import { at } from '../feed/mount';
 import { follow, setQuery, useAddress } from '../router';
 import { STATUS } from '../i18n/names';
@@ -31,6 +31,7 @@ const COLUMNS: readonly { order: string; key: Key }[] = [
 interface Page {
   items: Session[];
   next: string | null;
+  total: number;
 }
 
 export function SessionsPage() {
@@ -42,6 +43,8 @@ export function SessionsPage() {
   const status = FILTERS.find((one) => one === searchParams.get('status')) ?? 'all';
   const search = searchParams.get('search') ?? '';
   const { page, error, reload } = usePage({ order, status, search, after: after.at(-1) ?? '' });
+  const hidden = useSyncExternalStore(hiddenSessions.subscribe, hiddenSessions.get);
+  const rows = page?.items.filter((row) => !hidden.has(row.id));
   const change = (values: Record<string, string>) => {
     setAfter([]);
     setQuery(values);
@@ -66,6 +69,7 @@ export function SessionsPage() {
           options={FILTERS.map((value) => ({ value, text: value === 'all' ? t('All') : t(STATUS[value]) }))}
         />
         <span className="quiet grow">
+          {page && `${t('{n} sessions', { n: number(page.total) })} · `}
           {t('Active sessions')}: <Total of={(all) => all.now.active_sessions} />
         </span>
         <button type="button" className="primary" onClick={() => setCreating(true)}>
@@ -74,12 +78,12 @@ export function SessionsPage() {
         </button>
       </div>
       {error && <Failed error={error} retry={reload} />}
-      {!page ? (
+      {!rows ? (
         <Loading lines={10} />
-      ) : page.items.length === 0 ? (
+      ) : rows.length === 0 ? (
         <Empty icon="sessions">{t('No sessions match.')}</Empty>
       ) : (
-        <Table rows={page.items} order={order} onOrder={(next) => change({ order: next })} />
+        <Table rows={rows} order={order} onOrder={(next) => change({ order: next })} />
       )}
       <div className="pager">
         <button
@@ -167,13 +171,7 @@ function Table({
                 {span((row.end_time ? Date.parse(row.end_time) : now) - Date.parse(row.start_time))}
               </td>
               <td className="figure">
-                {row.status === 'active' && latest ? (
-                  <Read id={row.id} reading={latest.get(row.id)}>
-                    {(id, reading) => <Inside id={id} metric={reading?.metric} />}
-                  </Read>
-                ) : (
-                  '–'
-                )}
+                {row.status === 'active' && latest ? <Inside id={row.id} reading={latest.get(row.id)} /> : '–'}
               </td>
               <td className="row-actions">
                 <SessionActions session={row} compact />
@@ -188,20 +186,15 @@ function Table({
 
 function NewSession({ onClose }: { onClose: () => void }) {
   const { t } = useWords();
-  const { busy, run } = useSend();
-  const create = async (form: FormData) => {
+  const create = (form: FormData) => {
     const source = String(form.get('source') ?? '');
-    const body = { session_name: form.get('name'), ...(source ? { input_source: source } : {}) };
-    if (await run(() => send('POST', '/api/sessions', body))) onClose();
+    return send('POST', '/api/sessions', {
+      session_name: form.get('name'),
+      ...(source ? { input_source: source } : {}),
+    });
   };
   return (
-    <Dialog
-      title={t('New session')}
-      action={t('Start')}
-      busy={busy}
-      onClose={onClose}
-      onSubmit={(form) => void create(form)}
-    >
+    <Dialog title={t('New session')} action={t('Start')} onClose={onClose} onSubmit={create}>
       <Field label={t('Name')}>
         <input name="name" required maxLength={200} autoFocus />
       </Field>
@@ -214,13 +207,13 @@ function NewSession({ onClose }: { onClose: () => void }) {
 
 /** One page of the list, read again when any of the newest sessions changes. */
 function usePage({ order, status, search, after }: { order: string; status: Filter; search: string; after: string }) {
-  const { rows } = useList('sessions', 'all', { limit: 500 });
+  const { rows } = useAllSessions();
   const [page, setPage] = useState<Page | null>(null);
   const [error, setError] = useState<Error | null>(null);
   const [round, setRound] = useState(0);
   useEffect(() => {
     const stopping = new AbortController();
-    const query = new URLSearchParams({ order, limit: '25' });
+    const query = new URLSearchParams({ order, limit: '25', count: 'true' });
     if (status !== 'all') query.set('status', status);
     if (search) query.set('search', search);
     if (after) query.set('after', after);

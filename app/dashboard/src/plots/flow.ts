@@ -1,41 +1,43 @@
 /**
- * Flow: people in and out per minute of the last hour, counted from the movements.
+ * Flow: people in and out per minute of the last hour, as the server counts them.
  *
- * Invariant: a new movement counts once, although the pages of the snapshot are read one after another while movements
- * arrive.
+ * Invariant: a movement counts once, in its own minute. The answer has the cursor at which it was read, and the stream
+ * goes on from there.
  */
-import type { Cursor } from '../feed/cursor';
-import type { Feed } from '../feed/feed';
 import type { Change } from '../feed/protocol';
-import type { Plot, Snapshot } from '../feed/replica';
+import type { Plot } from '../feed/replica';
 import type { Movement } from '../feed/rows';
 
 export const MINUTE = 60_000;
 const MINUTES = 60;
-const PAGES = 12;
-const PAGE = 1000;
-/** The most movements that a snapshot reads. */
-export const FLOW_ROWS = PAGES * PAGE;
+/** Clocks may be a little ahead: what they sent is asked for as well, and shown once its minute has come. */
+const AHEAD = 3;
 
 export interface Minute {
   start: number;
   in: number;
   out: number;
 }
-/** Minutes by their start; `known` holds the movements of later pages, which the stream may deliver again. */
-export interface Flow {
-  minutes: ReadonlyMap<number, Minute>;
-  known: ReadonlySet<string>;
-  /** True if there were more movements than we read, so the oldest minutes lack some. */
-  cut: boolean;
-}
+/** Minutes by their start; those without a movement may be missing. */
+export type Flow = ReadonlyMap<number, Minute>;
 
-/** The plot of the last hour's flow, of all sessions or of one. */
-export function flowPlot(sessionId: string | null = null): Plot<Flow> {
+/** The plot of the last hour's flow, of all sessions. */
+export function flowPlot(): Plot<Flow> {
   return {
     topics: ['movements'],
-    sessionId,
-    load: (feed, signal) => loadFlow(feed, signal, sessionId),
+    sessionId: null,
+    async load(feed, signal) {
+      const now = feed.environment.now();
+      const at = (minutes: number) => new Date(now + minutes * MINUTE).toISOString();
+      const query = new URLSearchParams({ bucket: 'minute', from: at(1 - MINUTES), to: at(AHEAD) });
+      const { body, cursor } = await feed.read(`/api/analytics/flow?${query}`, signal);
+      const value = new Map<number, Minute>();
+      for (const bucket of body as { start: string; entered: number; exited: number }[]) {
+        const start = Date.parse(bucket.start);
+        value.set(start, { start, in: bucket.entered, out: bucket.exited });
+      }
+      return { value, cursor };
+    },
     apply: applyFlow,
   };
 }
@@ -45,43 +47,20 @@ export function lastHour(flow: Flow, now: number): Minute[] {
   const last = Math.floor(now / MINUTE) * MINUTE;
   return Array.from({ length: MINUTES }, (_, index) => {
     const start = last - (MINUTES - 1 - index) * MINUTE;
-    return flow.minutes.get(start) ?? { start, in: 0, out: 0 };
+    return flow.get(start) ?? { start, in: 0, out: 0 };
   });
-}
-
-async function loadFlow(feed: Feed, signal: AbortSignal, sessionId: string | null): Promise<Snapshot<Flow>> {
-  const minutes = new Map<number, Minute>();
-  const known = new Set<string>();
-  const query = new URLSearchParams({
-    from: new Date(feed.environment.now() - MINUTES * MINUTE).toISOString(),
-    limit: String(PAGE),
-  });
-  if (sessionId !== null) query.set('session_id', sessionId);
-  let first: Cursor | null = null;
-  for (let page = 0; ; page += 1) {
-    const { body, cursor } = await feed.read(`/api/movements?${query}`, signal);
-    const { items, next } = body as { items: Movement[]; next: string | null };
-    first ??= cursor;
-    for (const row of items) {
-      if (page > 0) known.add(row.id);
-      add(minutes, row, 1);
-    }
-    if (next === null || page === PAGES - 1) return { value: { minutes, known, cut: next !== null }, cursor: first };
-    query.set('after', next);
-  }
 }
 
 function applyFlow(flow: Flow, changes: readonly Change[]): Flow {
-  const minutes = new Map(flow.minutes);
+  const minutes = new Map(flow);
   for (const change of changes) {
     if (change.topic !== 'movements' || change.action === 'TEST') continue;
-    if (change.action === 'INSERT' && flow.known.has(change.data.id)) continue;
     if (change.action !== 'DELETE') add(minutes, change.data, 1);
     if (change.action !== 'INSERT') add(minutes, change.old_data ?? change.data, -1);
   }
-  const oldest = Math.max(...minutes.keys()) - 2 * MINUTES * MINUTE;
+  const oldest = Date.now() - 2 * MINUTES * MINUTE;
   for (const start of minutes.keys()) if (start < oldest) minutes.delete(start);
-  return { ...flow, minutes };
+  return minutes;
 }
 
 function add(minutes: Map<number, Minute>, row: Movement, weight: number): void {
