@@ -114,13 +114,15 @@ def test_an_alert_is_raised_notified_and_resolved(context, tab, database):
     page.locator(".alert.resolved", has_text="Too crowded").wait_for()
 
 
-def test_a_deleted_session_leaves_every_page(tab, database):
+def test_a_deleted_session_leaves_every_page(tab, database, errors):
     session_id = database.session("Short visit")
     dashboard, detail = tab("/"), tab(f"/sessions/{session_id}")
     dashboard.locator(".card", has_text="Short visit").wait_for()
     database.run("delete from sessions where id = %s", session_id)
     dashboard.locator(".card", has_text="Short visit").wait_for(state="detached")
     detail.get_by_text("Session not found").wait_for()
+    # A request for its statistics that was under way may have come too late, and browsers report each 404.
+    errors[:] = [error for error in errors if "404 (NOT FOUND)" not in error]
 
 
 def test_truncated_tables_are_read_again(tab, database):
