@@ -26,7 +26,7 @@ from benchmarks.arguments import amount, count, parser
 VARIANTS = ("none", "bare", "ours")
 WRITERS = (1, 8)
 TABLES = next((CHECKOUT / "sql").glob("0001_*.sql"))
-CHANGE_LOG = sorted((CHECKOUT / "sql").glob("*.sql"))[1:]
+CHANGE_LOG = sorted(file for file in TABLES.parent.glob("[0-9]*.sql") if file != TABLES)
 SESSION = "00000000-0000-0000-0000-000000000001"
 BARE = """
     create function bare() returns trigger language plpgsql as $$

@@ -18,14 +18,6 @@ revoke execute on function new_secret from public;
 alter table change_log_home add column secret bytea not null default new_secret();
 comment on column change_log_home.secret is 'Seals the payloads of NOTIFY; known to the owner of the log alone.';
 
-create function seal_of(payload text, secret bytea) returns text
-language sql immutable as $$
-    select translate(
-        ('x' || left(encode(sha256(secret || sha256(secret || convert_to(payload, 'UTF8'))), 'hex'), 24))::bit(96)::text,
-        '01', E' \t')
-$$;
-revoke execute on function seal_of from public;
-
 create or replace function record_change(
     channel text, table_name text, action text, session_id uuid, old_session_id uuid, new_row text, old_row text)
 returns bigint
@@ -51,7 +43,12 @@ begin
     elsif length(announced) = 24 or octet_length(payload) >= 8000 then
         payload := head || ',"session_id":' || coalesce('"' || session_id::text || '"', 'null') || '}';
     elsif octet_length(payload) < 7900 then
-        payload := payload || public.seal_of(payload, (select secret from public.change_log_home));
+        -- No function of its own: calling one doubled the cost, which is 6 us.
+        payload := (
+            select payload || translate(('x' || left(encode(sha256(
+                       home.secret || sha256(home.secret || convert_to(payload, 'UTF8'))), 'hex'), 24))::bit(96)::text,
+                       '01', E' \t')
+            from public.change_log_home as home);
     end if;
     return case when pg_notify(channel, payload) is not null then change_id end;
 end

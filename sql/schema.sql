@@ -790,7 +790,12 @@ begin
     elsif length(announced) = 24 or octet_length(payload) >= 8000 then
         payload := head || ',"session_id":' || coalesce('"' || session_id::text || '"', 'null') || '}';
     elsif octet_length(payload) < 7900 then
-        payload := payload || public.seal_of(payload, (select secret from public.change_log_home));
+        -- No function of its own: calling one doubled the cost, which is 6 us.
+        payload := (
+            select payload || translate(('x' || left(encode(sha256(
+                       home.secret || sha256(home.secret || convert_to(payload, 'UTF8'))), 'hex'), 24))::bit(96)::text,
+                       '01', E' \t')
+            from public.change_log_home as home);
     end if;
     return case when pg_notify(channel, payload) is not null then change_id end;
 end
@@ -881,14 +886,6 @@ CREATE FUNCTION public.row_text(source record) RETURNS text
 begin
     return row_to_json(source)::text;
 end
-$$;
-
-CREATE FUNCTION public.seal_of(payload text, secret bytea) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    AS $$
-    select translate(
-        ('x' || left(encode(sha256(secret || sha256(secret || convert_to(payload, 'UTF8'))), 'hex'), 24))::bit(96)::text,
-        '01', E' \t')
 $$;
 
 CREATE FUNCTION public.settle_threshold() RETURNS trigger
