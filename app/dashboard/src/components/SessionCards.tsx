@@ -2,7 +2,7 @@
 import { useSyncExternalStore } from 'react';
 import { hiddenSessions } from '../api/actions';
 import type { Latest, Reading } from '../plots/latest';
-import type { Session } from '../feed/rows';
+import { shownSource, type Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useInside } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
@@ -46,7 +46,7 @@ function Card({ session, reading }: { session: Session; reading: Reading | undef
     <li className={recent || movedAt ? 'card' : 'card quiet-card'}>
       <a href={at(`/sessions/${session.id}`)} onClick={follow}>
         <span className="card-name">{session.session_name}</span>
-        <span className="card-source">{session.input_source ?? '\u00a0'}</span>
+        <span className="card-source">{shownSource(session) ?? '\u00a0'}</span>
         <Figure className="card-count" value={inside} fresh={fresh} asOf={asOf} />
         <Sparkline values={reading?.counts ?? []} />
         <span className="card-foot">

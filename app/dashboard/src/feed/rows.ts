@@ -109,3 +109,8 @@ export interface RowOf {
   alerts: Alert;
   metrics: Metric;
 }
+
+/** Where a session's pictures come from, without the user and password that a camera's address may hold. */
+export function shownSource({ input_source: source }: { input_source: string | null }): string | null {
+  return source && source.replace(/(:\/\/)[^/?#]*@/, '$1***@');
+}

@@ -1,6 +1,6 @@
 /** Session: one counting run with its charts, movements, alerts and settings. */
 import { useMemo, useState, type ComponentProps } from 'react';
-import type { Metric, Session } from '../feed/rows';
+import { shownSource, type Metric, type Session } from '../feed/rows';
 import { isOfNow } from '../plots/latest';
 import { useNow } from '../hooks/useNow';
 import { useAlertsSSE, useMetricsSSE, useMovementsSSE, useSessionsSSE } from '../hooks/useRows';
@@ -95,7 +95,7 @@ function Detail({ session }: { session: Session }) {
             {session.session_name} <span className={`badge ${session.status}`}>{t(STATUS[session.status])}</span>
           </h1>
           <p className="quiet">
-            {[session.input_source, dateTime(session.start_time), span(end - Date.parse(session.start_time))]
+            {[shownSource(session), dateTime(session.start_time), span(end - Date.parse(session.start_time))]
               .filter(Boolean)
               .join(' · ')}
           </p>

@@ -7,7 +7,7 @@ import { useEffect, useState, useSyncExternalStore } from 'react';
 import { hiddenSessions } from '../api/actions';
 import { get, send } from '../api/rest';
 import { latestPlot } from '../plots/latest';
-import type { Session, SessionStatus } from '../feed/rows';
+import { shownSource, type Session, type SessionStatus } from '../feed/rows';
 import { useAllSessions } from '../hooks/useList';
 import { useNow } from '../hooks/useNow';
 import { useReplica } from '../hooks/useReplica';
@@ -165,7 +165,7 @@ function Table({
               <td>
                 <span className={`badge ${row.status}`}>{t(STATUS[row.status])}</span>
               </td>
-              <td className="source">{row.input_source ?? '–'}</td>
+              <td className="source">{shownSource(row) ?? '–'}</td>
               <td>{dateTime(row.start_time)}</td>
               <td className="figure">
                 {span((row.end_time ? Date.parse(row.end_time) : now) - Date.parse(row.start_time))}
