@@ -1,6 +1,6 @@
 -- A restored backup, a promoted standby or a copied database goes on counting ids from where the copy was made, so the
 -- same id can come to mean two changes. Nobody can see that from a cursor. So the log remembers which database it is
--- in, and where it finds itself in another one it starts over, ahead of every id that may have been given out
+-- in, and where it finds itself in another one it begins anew, ahead of every id that may have been given out
 -- meanwhile, with a RESET for each table: whoever comes with an older cursor is told that it has no continuation.
 
 -- One row: the database that the log was last used in.

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from app.postgres.connections import connect
@@ -269,7 +268,7 @@ def _columns(connection: Connection, schema: str) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in _rows(connection, _COLUMNS, schema, tables, tables)]
 
 
-def _rows(connection: Connection, query: str | sql.Composable, *values: object) -> list[tuple[Any, ...]]:
+def _rows(connection: Connection, query: str, *values: object) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, values)
         return cursor.fetchall()
