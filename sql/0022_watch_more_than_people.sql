@@ -286,7 +286,7 @@ $$;
 revoke execute on function doors_of_now from public;
 
 -- What no reading says, looked at every few seconds: silence, doors whose people are counted from movements, the total,
--- and what has lasted long enough since the last reading. Reads nothing beyond the thresholds if none of them asks.
+-- and what has lasted long enough since the last reading. Without a threshold it reads nothing else and writes nothing.
 drop function evaluate_silence();
 create function evaluate_alerts_of_now(zone text, clock_margin interval, silence interval) returns void
 language plpgsql as $$
@@ -294,6 +294,9 @@ declare
     at timestamptz := clock_timestamp();
     reached record;
 begin
+    if not exists (select from alert_thresholds) then
+        return;
+    end if;
     -- One session at a time, and never beside one that follows the readings.
     perform from alert_cursor for update;
     for reached in

@@ -290,6 +290,9 @@ declare
     at timestamptz := clock_timestamp();
     reached record;
 begin
+    if not exists (select from alert_thresholds) then
+        return;
+    end if;
     -- One session at a time, and never beside one that follows the readings.
     perform from alert_cursor for update;
     for reached in
