@@ -359,6 +359,7 @@ begin
     perform raise_alert(t, a.session_id, a.value)
     from alert_states a join alert_thresholds t on t.id = a.threshold_id
     where a.alert_id is null and t.is_active and a.since + (t.lasting_seconds + 1) * interval '1 second' <= at
+      and (a.session_id is null or exists (select from sessions s where s.id = a.session_id and s.status = 'active'))
       and not exists (select from change_log c, alert_cursor e
                       where c.id > e.evaluated and c.table_name = 'realtime_metrics');
 
