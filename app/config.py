@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 # How the paths begin that the feed serves: with a prefix that begins so, nobody could tell whether a proxy strips it.
-OWN_PATHS = ("alerts", "api", "assets", "live", "sessions", "system")
+OWN_PATHS = ("account", "admin", "alerts", "api", "assets", "kiosk", "live", "login", "sessions", "setup", "system")
 
 
 class ConfigError(ValueError):

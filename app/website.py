@@ -43,6 +43,11 @@ class _File:
 @pages.get("/sessions/<uuid:session_id>")
 @pages.get("/alerts")
 @pages.get("/system")
+@pages.get("/login")
+@pages.get("/setup")
+@pages.get("/account")
+@pages.get("/admin")
+@pages.get("/kiosk")
 def page(session_id: object = None) -> Response:
     """The one page; the browser decides by the address what it shows."""
     response = _send(_mounted(request.script_root), _ASK_FIRST)
