@@ -26,7 +26,6 @@ create table access_users (
     is_disabled boolean not null default false,
     is_first boolean,
     created_at timestamptz not null default now(),
-    seen_at timestamptz,
     ended_at timestamptz,
     version bigint not null default 0
 );

@@ -1165,7 +1165,6 @@ CREATE TABLE public.access_users (
     is_disabled boolean DEFAULT false NOT NULL,
     is_first boolean,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    seen_at timestamp with time zone,
     ended_at timestamp with time zone,
     version bigint DEFAULT 0 NOT NULL,
     CONSTRAINT access_users_role_check CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text]))),

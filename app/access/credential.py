@@ -11,6 +11,11 @@ from typing import Literal
 
 from app.access.scope import INCLUDED, Role, Scope
 
+# A login that nobody uses ends after a shift.
+IDLE_SECONDS = 12 * 3600.0
+# How much of that has to be over before it begins again: each time is a row that all workers read.
+RENEW_SECONDS = 600.0
+
 # open: nobody has to show anything. local: a program on this machine, by LOCAL_ACCESS. proxy: a user that a trusted
 # proxy has named.
 Kind = Literal["open", "local", "proxy", "login", "key"]
@@ -22,7 +27,7 @@ class Credential:
     ``deadline`` is when it expires, on the monotonic clock; ``expires_at`` the same in seconds since 1970.
     """
 
-    __slots__ = ("_used_at", "deadline", "expires_at", "id", "is_ended", "key_id", "kind", "name", "role", "scope",
+    __slots__ = ("_renewed_at", "deadline", "expires_at", "id", "is_ended", "key_id", "kind", "name", "role", "scope",
                  "session_ids", "user_id")  # fmt: skip
 
     def __init__(
@@ -47,7 +52,7 @@ class Credential:
         self.key_id = key_id
         self.session_ids = session_ids
         self.is_ended = False
-        self._used_at = 0.0
+        self._renewed_at = float("-inf")
         self.expires_in(seconds)
 
     def __repr__(self) -> str:
@@ -58,12 +63,14 @@ class Credential:
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.expires_at = None if seconds is None else time.time() + seconds
 
-    def is_idle_for(self, seconds: float) -> bool:
-        """Whether it was last used so long ago, which this call ends."""
+    def is_due_for_renewal(self) -> bool:
+        """Whether some of its idle time is over and somebody uses it again; after that call, not for some minutes."""
         now = time.monotonic()
-        if now - self._used_at < seconds:
+        if self.deadline is None or self.deadline - now > IDLE_SECONDS - RENEW_SECONDS:
             return False
-        self._used_at = now
+        if now - self._renewed_at < RENEW_SECONDS:  # as in its last hours, which use does not prolong
+            return False
+        self._renewed_at = now
         return True
 
     @property

@@ -12,20 +12,19 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from app.access.credential import IDLE_SECONDS
 from app.access.token import digest, new_token
 
-IDLE_HOURS = 12
 MOST_DAYS = 30
-# How much of the idle time has to be over before it begins again: each time is a row that all workers read.
-RENEW_SECONDS = 600.0
 
 _CREATE = text(
     "insert into access_logins (token_sha256, user_id, key_id, expires_at, address, user_agent)"
     " values (:token, :user_id, :key_id, case when cast(:key_id as text) is null"
-    f" then now() + interval '{IDLE_HOURS} hours'"
+    f" then now() + interval '{IDLE_SECONDS} seconds'"
     " else coalesce((select expires_at from access_keys k where k.id = cast(:key_id as text)), 'infinity') end,"
     " :address, :user_agent) returning id"
 )
+_TIDY = text("delete from access_logins where expires_at < now() - interval '30 days'")
 _LIST = text(
     "select id, created_at, seen_at, expires_at, address, user_agent from access_logins"
     " where user_id = cast(:user_id as uuid) and ended_at is null and expires_at > now() order by seen_at desc"
@@ -36,7 +35,8 @@ _END = text(
 )
 _RENEW = text(
     f"update access_logins set seen_at = now(), expires_at = least(created_at + interval '{MOST_DAYS} days',"
-    f" now() + interval '{IDLE_HOURS} hours') where id = cast(:id as uuid) and ended_at is null and user_id is not null"
+    f" now() + interval '{IDLE_SECONDS} seconds') "
+    " where id = cast(:id as uuid) and ended_at is null and user_id is not null"
 )
 _KNOWS = text(
     "select exists (select from access_logins where user_id = :user_id and address = :address and ended_at is null)"
@@ -49,6 +49,7 @@ def create_login(
     connection: Connection, *, user_id: UUID | None = None, key_id: str | None = None, address: str, user_agent: str
 ) -> tuple[str, UUID]:
     """A new login of a user or of a key: its token, and its id."""
+    connection.execute(_TIDY)
     token = new_token()
     values = {"token": digest(token), "user_id": user_id, "key_id": key_id, "address": address}
     login_id: UUID = connection.execute(_CREATE, {**values, "user_agent": user_agent[:500]}).scalar_one()

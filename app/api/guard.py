@@ -141,7 +141,7 @@ def _guard() -> None:
     demand(credential, needed)
     g.credential = g.owner = credential
     set_reach(_reach(credential))
-    if credential.kind == "login" and credential.user_id and credential.is_idle_for(logins.RENEW_SECONDS):
+    if not needed.is_stream and credential.user_id and credential.kind == "login" and credential.is_due_for_renewal():
         with db.engine.begin() as connection:
             logins.renew_login(connection, credential.id)
 

@@ -313,6 +313,7 @@ def _signed_in_user() -> Credential:
 
 def _count_try(connection: Connection, user: dict[str, Any] | None, account: str, address: str) -> None:
     """Count a try before it is looked at; refuse it if the account or the address has to wait."""
+    failures.forget(connection)
     _wait_turn(connection, "address", address)
     # Guesses from elsewhere must not keep out the user: not where they are signed in.
     if user is None or not logins.knows_address(connection, user["id"], address):

@@ -183,7 +183,7 @@ def follow(tail: Tail, *, as_json: bool = False) -> None:
 
 
 class _OwnKeys:
-    """Keys for the feed of this machine, whose database the command reaches anyway; each is good for an hour at most."""
+    """Keys for the feed of this machine, whose database the command reaches anyway; good for an hour each."""
 
     def __init__(self) -> None:
         self._ids: list[str] = []

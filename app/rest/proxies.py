@@ -1,8 +1,8 @@
 """Proxies: what a proxy in front says of a request, believed if it is one of TRUSTED_PROXIES and ignored otherwise.
 
-Invariant: past this, the address, scheme, host and prefix of a request are those that the client used, however many passed
-it on: so limits for each address, cookies, Location and a mount below a path are right. Addresses are read from the
-right: the first that is no proxy of ours is the client's, and what it wrote itself stands left of it.
+Invariant: past this, the address, scheme, host and prefix of a request are those that the client used, however many
+passed it on: so limits for each address, cookies, Location and a mount below a path are right. Addresses are read from
+the right: the first that is no proxy of ours is the client's, and what it wrote itself stands left of it.
 """
 
 from __future__ import annotations

@@ -6,16 +6,18 @@ import dataclasses
 import re
 from base64 import b64encode
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
 from app import create_app
-from app.access import keys, passwords, users
+from app.access import keys, logins, passwords, users
 from app.access.scope import Role
 from app.config import Config
 from app.postgres.connections import connect
 from app.postgres.tables import db
 from app.rest.takes import taken_by
+from tests.waiting import until
 
 PASSWORD = "violet tractor under seven lamps"
 PEOPLE: tuple[tuple[str, Role], ...] = (("ada", "admin"), ("olga", "operator"), ("vic", "viewer"))
@@ -458,3 +460,62 @@ def test_two_first_administrators_at_once_are_one(app, password_hash):
         users.create_user(connection, "one", "admin", password_hash, is_first=True)
     with app.app_context(), pytest.raises(IntegrityError), db.engine.begin() as connection:
         users.create_user(connection, "two", "admin", password_hash, is_first=True)
+
+
+def test_logins_end_when_nobody_uses_them(people, app):
+    client = signed_in(people, "vic")
+    assert client.get("/api/me").status_code == 200
+    with app.app_context(), db.engine.begin() as connection:
+        # No use of it helps any more after 30 days.
+        created = "created_at = now() - interval '30 days' + interval '1 second'"
+        connection.exec_driver_sql(f"update access_logins set {created}, expires_at = now() + interval '1 second'")
+    app.extensions["access"].register.refresh()
+    assert client.get("/api/sessions").status_code == 200
+    until(lambda: client.get("/api/sessions").status_code == 401, what="the end of the login")
+
+
+def test_logins_go_on_while_somebody_uses_them(people, app):
+    client = signed_in(people, "vic")
+    with app.app_context(), db.engine.begin() as connection:
+        connection.exec_driver_sql("update access_logins set expires_at = now() + interval '1 hour'")
+    app.extensions["access"].register.refresh()
+    client.get("/api/sse").close()  # a stream is open for days: it is no sign of somebody
+    with app.app_context(), db.engine.begin() as connection:
+        left = connection.exec_driver_sql("select expires_at - now() from access_logins").scalar_one()
+        assert left <= timedelta(hours=1)
+    client.get("/api/sessions")
+    with app.app_context(), db.engine.begin() as connection:
+        left = connection.exec_driver_sql("select expires_at - now() from access_logins").scalar_one()
+        assert timedelta(hours=11) < left <= timedelta(hours=12)
+        # 30 days are the most.
+        connection.exec_driver_sql("update access_logins set created_at = now() - interval '29 days 22 hours'")
+        logins.renew_login(connection, client.get("/api/me").json["login_id"])
+        left = connection.exec_driver_sql("select expires_at - now() from access_logins").scalar_one()
+        assert left <= timedelta(hours=2)
+
+
+def test_what_is_personal_is_not_cached(people):
+    client = signed_in(people, "ada")
+    for path in ("/api/me", "/api/users", "/api/keys", "/api/audit", "/api/logins"):
+        assert client.get(path).headers["Cache-Control"] == "no-store", path
+    assert "Cookie" in client.get("/api/sessions").headers["Vary"]
+
+
+def test_tickets_stay_out_of_access_logs():
+    from app.gunicorn_log import _hidden
+
+    line = "GET /api/sse?topics=alerts&ticket=abc.def HTTP/1.1"
+    assert _hidden(line) == "GET /api/sse?topics=alerts&ticket=*** HTTP/1.1"
+    assert _hidden("/api/sse?ticket=abc&topics=alerts") == "/api/sse?ticket=***&topics=alerts"
+
+
+def test_an_older_state_of_the_database_is_read_whole(people, app):
+    register = app.extensions["access"].register
+    client = signed_in(people, "vic")
+    assert client.get("/api/me").status_code == 200
+    with app.app_context(), db.engine.begin() as connection:
+        # As a backup from before the login.
+        connection.exec_driver_sql("delete from access_logins")
+        connection.exec_driver_sql("update access_home set version = version - 1")
+    register.refresh()
+    assert client.get("/api/me").status_code == 401
