@@ -14,9 +14,9 @@ from tests.waiting import until
 class EventStream:
     """One stream: ``head`` (the response), ``last_event_id``, ``retry_ms``, and messages one by one."""
 
-    def __init__(self, url, path="/api/sse", last_event_id=None, timeout=60.0):
+    def __init__(self, url, path="/api/sse", last_event_id=None, timeout=60.0, headers=None):
         self.connection = HTTPConnection(urlsplit(url).netloc, timeout=timeout)
-        headers = {} if last_event_id is None else {"Last-Event-ID": str(last_event_id)}
+        headers = {**(headers or {}), **({} if last_event_id is None else {"Last-Event-ID": str(last_event_id)})}
         self.connection.request("GET", path, headers=headers)
         self.head = self.connection.getresponse()
         self.last_event_id = last_event_id
@@ -67,9 +67,9 @@ class EventStream:
         return [self.next_of("data")["data"] for _ in range(count)]
 
 
-def open_stream(url, path="/api/sse", last_event_id=None):
+def open_stream(url, path="/api/sse", last_event_id=None, headers=None):
     """A stream that has said where it stands."""
-    stream = EventStream(url, path, last_event_id)
+    stream = EventStream(url, path, last_event_id, headers=headers)
     assert stream.head.status == 200, stream.head.read()
     stream.place = stream.next_of("connection")["data"]
     return stream

@@ -17,20 +17,17 @@ _LIST = text(
     "select id::text as id, at, actor, address, action, subject, details from access_audit"
     " where cast(:before as bigint) is null or id < cast(:before as bigint) order by id desc limit :limit"
 )
-_BREAK = text("""
+BREAK = """
+with chain as (
+    select entry, (entry).id, (entry).hash, lag((entry).hash, 1, sha256('')) over (order by (entry).id) as before,
+           row_number() over (order by (entry).id) as number
+    from access_audit as entry),
+newest as (select id, hash from chain order by id desc limit 1)
 select coalesce(
-    (select min(id) from (
-        select a.id, a.hash, lag(a.hash, 1, sha256('')) over (order by a.id) as before, a.id - row_number() over (order
-        by a.id) as gap,
-               audit_hash(lag(a.hash, 1, sha256('')) over (order by a.id), a) as due
-        from access_audit a) as chain
-     where gap <> 0 or hash <> due),
-    (select audit_id from access_home
-     where (audit_id, audit_hash) is distinct from
-           (select (coalesce(max(id), 0), coalesce((array_agg(hash order by id desc))[1], sha256(''))) from
-           access_audit)
-    ))
-""")
+    (select min(id) from chain where id <> number or hash <> audit_hash(before, entry)),
+    (select audit_id from access_home as home left join newest on true
+     where (home.audit_id, home.audit_hash) <> (coalesce(newest.id, 0), coalesce(newest.hash, sha256('')))))
+"""
 _HEAD = text("select audit_id, encode(audit_hash, 'hex') from access_home")
 
 Row = dict[str, Any]
@@ -51,7 +48,7 @@ def list_entries(connection: Connection, limit: int, before: int | None = None) 
 
 def first_break(connection: Connection) -> int | None:
     """The first entry that is not as it was written, or is missing; None if the chain is whole."""
-    found: int | None = connection.execute(_BREAK).scalar_one_or_none()
+    found: int | None = connection.execute(text(BREAK)).scalar_one_or_none()
     return found
 
 

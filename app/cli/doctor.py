@@ -12,6 +12,7 @@ import platform
 import select
 import shutil
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -24,7 +25,9 @@ import click
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
+from app.access.audit import BREAK
 from app.cli.database import current_config, database
+from app.cli.own_keys import OwnKeys
 from app.config import Config
 from app.postgres.connections import connect
 from app.postgres.definitions import differences, functions, triggers
@@ -251,6 +254,32 @@ def check_space(_connection: object, config: Config) -> Iterator[Finding]:
     yield Finding("free space", f"{free / 1e9:.1f} GB", advice)
 
 
+def check_access(connection: Connection, config: Config) -> Iterator[Finding]:
+    """Who is let in, and whether the audit log is whole."""
+    users, number = _rows(
+        connection,
+        "select (select count(*) from access_users where ended_at is null), (select count(*) from access_audit)",
+    )[0]
+    if config.access == "open":
+        advice = (
+            ""
+            if config.is_local
+            else "Everyone on the network may do everything: unset ACCESS, or put a login in front."
+        )
+        yield Finding("access", "open to everyone (ACCESS=open)", advice)
+    elif users:
+        yield Finding("access", f"{users} users; everyone else needs a key")
+    elif config.is_local:
+        yield Finding("access", "open to programs of this machine")
+    else:
+        yield Finding(
+            "access", "nobody", "Open the address that the start has printed, or: flask user add NAME --role admin"
+        )
+    broken = _rows(connection, BREAK)[0][0]
+    advice = "Somebody has altered it: compare with a backup." if broken else ""
+    yield Finding("audit log", f"broken at entry {broken}" if broken else f"{number} entries, whole", advice)
+
+
 def check_feed(_connection: object, config: Config) -> Iterator[Finding]:
     """The running feed, if there is one: its Listener and what it had to read without a NOTIFY."""
     url = config.url
@@ -290,6 +319,7 @@ CHECKS: tuple[Check, ...] = (
     check_clocks_of_producers,
     check_thresholds,
     check_space,
+    check_access,
     check_feed,
 )
 
@@ -365,6 +395,17 @@ def _holds(connection: Connection, question: str, *values: object) -> bool:
 
 
 def _get(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(url, timeout=5) as response:
-        answer: dict[str, Any] = json.load(response)
-        return answer
+    """The answer as JSON, with a key of our own if the feed asks for one."""
+    keys, request = OwnKeys(), urllib.request.Request(url)
+    try:
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=5) as response:
+                    answer: dict[str, Any] = json.load(response)
+                    return answer
+            except urllib.error.HTTPError as error:
+                if error.code != 401 or request.has_header("Authorization"):
+                    raise
+                request.add_header("Authorization", f"Bearer {keys.new()}")
+    finally:
+        keys.revoke()

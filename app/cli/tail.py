@@ -14,16 +14,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
-from app.cli.database import current_config, database
+from app.cli.database import current_config
 from app.cli.event_stream import EventStream
+from app.cli.own_keys import OwnKeys
 from app.feed.change import TOPICS
 
 _SILENCE_SECONDS = 60.0  # four heartbeats as they are set by default
@@ -182,36 +180,6 @@ def follow(tail: Tail, *, as_json: bool = False) -> None:
         time.sleep(tail.retry_seconds * random.uniform(0.5, 1))
 
 
-class _OwnKeys:
-    """Keys for the feed of this machine, whose database the command reaches anyway; good for an hour each."""
-
-    def __init__(self) -> None:
-        self._ids: list[str] = []
-
-    def new(self) -> str:
-        """A key; who holds the database may make one."""
-        from app.access.keys import create_key
-        from app.postgres.tables import db
-
-        self.revoke()
-        with database(), db.engine.begin() as connection:
-            expires_at = datetime.now(UTC) + timedelta(hours=1)
-            key, row = create_key(connection, "flask tail", "read", expires_at=expires_at, created_by="flask tail")
-        self._ids.append(row["id"])
-        return key
-
-    def revoke(self) -> None:
-        """End the keys that were made."""
-        if not self._ids:
-            return
-        from app.access.keys import revoke_key
-        from app.postgres.tables import db
-
-        with suppress(click.ClickException, SQLAlchemyError), database(), db.engine.begin() as connection:
-            while self._ids:
-                revoke_key(connection, self._ids.pop())
-
-
 @click.command("tail")
 @click.argument("topic", type=click.Choice(TOPICS))
 @click.option("--session", type=click.UUID, help="Only changes of this session.")
@@ -223,7 +191,7 @@ def command(topic: str, session: object, after: str | None, url: str | None, key
     """Show the changes of TOPIC as they happen, until Ctrl-C."""
     if url is not None and not urlsplit(url).netloc:
         raise click.BadParameter(f"{url} is no URL; http://127.0.0.1:8000 is one.", param_hint="--url")
-    keys = _OwnKeys()
+    keys = OwnKeys()
     reading = Tail(
         url or current_config().url,
         topic,

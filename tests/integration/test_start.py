@@ -41,6 +41,7 @@ def test_an_empty_folder_becomes_a_feed_that_is_ready(embedded, data_dir):
     assert gunicorn.log.splitlines() == [
         f"People counting feed: {gunicorn.url}",
         f"Database: embedded PostgreSQL in {data_dir}",
+        "Access: open to programs of this machine, until there is a user (flask user add NAME --role admin).",
         "Stop it with Ctrl-C.",
     ]
 
@@ -51,7 +52,7 @@ def test_it_stops_with_its_database_and_says_nothing(embedded, data_dir, by):
     until(lambda: status(f"{gunicorn.url}/api/ready") == 200)
     assert gunicorn.stop(by) == 0
     assert not (data_dir / "postgres/data/postmaster.pid").exists()
-    assert gunicorn.log.splitlines()[3:] == (["", "Stopping …"] if by == signal.SIGINT else [])
+    assert gunicorn.log.splitlines()[4:] == (["", "Stopping …"] if by == signal.SIGINT else [])
 
 
 def test_the_database_survives_a_reload(embedded):
