@@ -79,9 +79,6 @@ class Register:
         self._timer: gevent.Greenlet[[], None] | None = None
         self._timer_at = 0.0
 
-    def __len__(self) -> int:
-        return len(self._by_id)
-
     def by_token(self, digest: bytes) -> Credential | None:
         """The key or the login whose token has this digest."""
         return _valid(self._by_digest.get(digest))

@@ -1,7 +1,7 @@
 """Own keys: what commands show a feed that asks who they are.
 
-Invariant: only for the feed of this machine, whose database a command reaches anyway; a key is good for an hour, and ends
-with the command.
+Invariant: only for the feed of this machine, whose database a command reaches anyway; a key is good for an hour, and
+ends with the command.
 """
 
 from __future__ import annotations

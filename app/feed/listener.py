@@ -124,7 +124,7 @@ class Listener:
 
     def _listen(self, connection: Connection) -> None:
         with gevent.Timeout(self._check_seconds, TimeoutError("LISTEN got no answer")), connection.cursor() as cursor:
-            for channel in (*CHANNELS, *([self._register.channel] if self._register else [])):
+            for channel in (*CHANNELS, *(() if self._register is None else (self._register.channel,))):
                 cursor.execute(f"listen {channel}")
         self._recognize(connection)
         self._read_register(connection, whole=True)
@@ -146,7 +146,7 @@ class Listener:
                 # Forgotten before the log is read: the bell of what comes later rings again.
                 notifies = list(connection.notifies)
                 connection.notifies.clear()
-                if self._register and any(notify.channel == self._register.channel for notify in notifies):
+                if self._register is not None and any(notify.channel == self._register.channel for notify in notifies):
                     self._read_register(connection)
                 texts = [notify.payload for notify in notifies if notify.channel in CHANNELS]
                 if texts:
@@ -188,7 +188,7 @@ class Listener:
         return bool(was_restarted)
 
     def _read_register(self, connection: Connection, *, whole: bool = False) -> None:
-        if self._register:
+        if self._register is not None:
             with self._time_limit():
                 self._register.read(connection, whole=whole)
 

@@ -148,7 +148,7 @@ def test_a_narrower_key_ends_streams_of_what_it_lost(feed, engine):
         one, two = connection.exec_driver_sql(
             "insert into sessions (session_name) values ('one'), ('two') returning id"
         ).scalars()
-    headers, key_id = new_key(engine, session_ids=[one, two])
+    headers, _ = new_key(engine, session_ids=[one, two])
     with open_stream(feed.url, f"/api/sse?session_id={one}", headers=headers) as stream:
         with engine.begin() as connection:
             connection.exec_driver_sql("delete from access_key_sessions where session_id = %s", (one,))
@@ -187,7 +187,7 @@ def test_a_waiting_long_poll_of_a_revoked_key_is_401(feed, engine):
 
 
 def _streams(feed, engine):
-    headers, key_id = new_key(engine, "metrics")
+    headers, _ = new_key(engine, "metrics")
     found = 0
     for _ in range(6):  # each time another worker may answer
         with urllib.request.urlopen(
