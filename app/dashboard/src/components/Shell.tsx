@@ -5,16 +5,15 @@ import { useStats } from '../hooks/useStats';
 import { useNow } from '../hooks/useNow';
 import { setLanguage, useWords } from '../i18n/language';
 import { at } from '../feed/mount';
-import { follow } from '../router';
+import type { PageName } from '../pages/loaders';
+import { follow, foresee } from '../router';
 import { Connection } from './Connection';
 import { Icon, type IconName } from './Icon';
 import { Toasts } from './Toasts';
 import { Total } from './Total';
 import { PAGE, THEME } from '../i18n/names';
 
-export type PageName = 'dashboard' | 'live' | 'sessions' | 'alerts' | 'system';
-
-const PAGES: readonly { name: PageName; path: string }[] = [
+const PAGES: readonly { name: IconName & PageName; path: string }[] = [
   { name: 'dashboard', path: '/' },
   { name: 'live', path: '/live' },
   { name: 'sessions', path: '/sessions' },
@@ -24,7 +23,16 @@ const PAGES: readonly { name: PageName; path: string }[] = [
 const NEXT_THEME: Readonly<Record<Theme, Theme>> = { system: 'light', light: 'dark', dark: 'system' };
 const THEME_ICON: Readonly<Record<Theme, IconName>> = { system: 'auto', light: 'sun', dark: 'moon' };
 
-export function Shell({ page, children }: { page: PageName | null; children: ReactNode }) {
+export function Shell({
+  page,
+  loading = false,
+  children,
+}: {
+  page: PageName;
+  /** Whether another page is on its way. */
+  loading?: boolean;
+  children: ReactNode;
+}) {
   const { t, language, time } = useWords();
   const { theme } = useSettings();
   const { totals, fresh } = useStats();
@@ -63,14 +71,21 @@ export function Shell({ page, children }: { page: PageName | null; children: Rea
       </header>
       <nav className="nav" aria-label={t('Pages')}>
         {PAGES.map(({ name, path }) => (
-          <a key={name} href={at(path)} onClick={follow} aria-current={page === name ? 'page' : undefined}>
+          <a
+            key={name}
+            href={at(path)}
+            onClick={follow}
+            onPointerEnter={foresee}
+            onFocus={foresee}
+            aria-current={name === (page === 'session' ? 'sessions' : page) ? 'page' : undefined}
+          >
             <Icon name={name} />
             <span>{t(PAGE[name])}</span>
             {name === 'alerts' && !calm && <Total of={({ now }) => now.open_alerts} className="count" />}
           </a>
         ))}
       </nav>
-      <main id="content" className="content" tabIndex={-1}>
+      <main id="content" className="content" tabIndex={-1} aria-busy={loading}>
         {children}
       </main>
       <Toasts />

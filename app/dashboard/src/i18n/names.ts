@@ -18,6 +18,7 @@ export const PAGE = {
   dashboard: 'Dashboard',
   live: 'Live',
   sessions: 'Sessions',
+  session: 'Session',
   alerts: 'Alerts',
   system: 'System',
 } as const satisfies Record<string, Key>;

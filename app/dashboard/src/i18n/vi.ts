@@ -247,6 +247,10 @@ export const vi = {
   'Stopped': 'Đã dừng',
   'Page not found': 'Không có trang này',
   'The address may have been mistyped.': 'Địa chỉ có thể bị gõ nhầm.',
+  'This page could not be loaded': 'Không tải được trang này',
+  'The dashboard may have been updated since this tab was opened, or the server is out of reach.':
+    'Có thể trang đã được cập nhật sau khi thẻ này mở, hoặc máy chủ đang ngoài tầm kết nối.',
+  'Reload': 'Tải lại',
 };
 
 export type Key = keyof typeof vi;
