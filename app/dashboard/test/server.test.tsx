@@ -16,7 +16,14 @@ const uses: Readonly<Record<string, [() => unknown, object]>> = {
   useMovementsSSE: [() => hooks.useMovementsSSE(), { movements: [], ...list }],
   useAlertsSSE: [() => hooks.useAlertsSSE(), { alerts: [], ...list }],
   useMetricsSSE: [() => hooks.useMetricsSSE(), { metrics: [], ...list }],
-  useConnection: [() => hooks.useConnection(), { status: 'closed', since: 0, retryAt: null, losses: 0, error: null }],
+  useConnection: [
+    () => hooks.useConnection(),
+    { status: 'closed', since: 0, retryAt: null, losses: 0, error: null, reason: null },
+  ],
+  useAccess: [
+    () => hooks.useAccess(),
+    { access: null, name: null, role: null, scopes: [], loading: true, error: null, signedOut: null },
+  ],
   useReplica: [() => hooks.useReplica('alerts', () => plot), { value: null, loading: true, error: null }],
 };
 

@@ -44,17 +44,49 @@ export interface Environment {
   nextFrame(task: () => void): () => void;
 }
 
+/** What the server says about a refusal, beside its status. */
+interface Problem {
+  title?: string;
+  detail?: string;
+  reason?: string;
+  scope?: string;
+  errors?: { field: string; message: string }[];
+}
+
 /** A request that the server refused or could not answer. */
 export class RequestError extends Error {
   readonly status: number;
   readonly problem: unknown;
+  /** After how many seconds to ask again, if the server said so. */
+  readonly retryAfter: number | null;
 
-  constructor(status: number, problem: unknown, message: string) {
+  constructor(status: number, problem: unknown, message: string, retryAfter: number | null = null) {
     super(message);
     this.name = 'RequestError';
     this.status = status;
     this.problem = problem;
+    this.retryAfter = retryAfter;
   }
+
+  /** The server's code for why, such as "login_required". */
+  get reason(): string | null {
+    return (this.problem as Problem | null)?.reason ?? null;
+  }
+
+  /** The scope that it would take. */
+  get scope(): string | null {
+    return (this.problem as Problem | null)?.scope ?? null;
+  }
+}
+
+/** The error of an answer that is not 2xx, with a readable message. */
+export async function refusalOf(response: Response, url: string): Promise<RequestError> {
+  const problem = ((await response.json().catch(() => null)) ?? {}) as Problem;
+  const fields = (problem.errors ?? []).map((error) => `${error.field} ${error.message}`).join('; ');
+  const said = fields || problem.detail || problem.title || `${response.status} for ${url}`;
+  const { scope } = problem;
+  const message = scope && !said.includes(scope) ? `${said} (needs the scope "${scope}")` : said;
+  return new RequestError(response.status, problem, message, Number(response.headers.get('Retry-After')) || null);
 }
 
 /** The browser itself. */
@@ -73,8 +105,8 @@ export const browser: Environment = {
   },
   async getJson(url, signal) {
     const response = await fetch(url, { signal, headers: { Accept: 'application/json' } });
+    if (!response.ok) throw await refusalOf(response, url);
     const body: unknown = await response.json().catch(() => null);
-    if (!response.ok) throw new RequestError(response.status, body, `${response.status} for ${url}`);
     return { body, cursor: parseCursor(response.headers.get('Last-Event-ID')) };
   },
   get locks() {
