@@ -6,6 +6,13 @@ export interface SourceEvent {
   lastEventId: string;
 }
 
+export type OpenSource = (
+  url: string,
+  heard: (event: SourceEvent) => void,
+  failed: () => void,
+  cursor: Cursor | null,
+) => () => void;
+
 /** The part of BroadcastChannel that we use. */
 export interface Channel {
   postMessage(message: unknown): void;
@@ -27,8 +34,8 @@ export interface Environment {
   /** Run later; returns a function that cancels. */
   later(milliseconds: number, task: () => void): () => void;
   random(): number;
-  /** Open an EventSource; returns a function that closes it. */
-  openSource(url: string, heard: (event: SourceEvent) => void, failed: () => void): () => void;
+  /** Open a stream at a cursor, which the address names, too; returns a function that closes it. */
+  openSource: OpenSource;
   /** GET as JSON with the cursor at which it was read; rejects on any status but 2xx. */
   getJson(url: string, signal: AbortSignal): Promise<{ body: unknown; cursor: Cursor | null }>;
   /** Undefined where the browser has none: Web Locks need HTTPS or localhost. */
@@ -89,6 +96,22 @@ export async function refusalOf(response: Response, url: string): Promise<Reques
   return new RequestError(response.status, problem, message, Number(response.headers.get('Retry-After')) || null);
 }
 
+export function eventSource(withCredentials: boolean): OpenSource {
+  return (url, heard, failed) => {
+    const source = new EventSource(url, { withCredentials });
+    source.onmessage = heard;
+    source.onerror = failed;
+    return () => source.close();
+  };
+}
+
+export async function getJson(url: string, init: RequestInit): Promise<{ body: unknown; cursor: Cursor | null }> {
+  const response = await fetch(url, { ...init, headers: { Accept: 'application/json', ...init.headers } });
+  if (!response.ok) throw await refusalOf(response, url);
+  const body: unknown = await response.json().catch(() => null);
+  return { body, cursor: parseCursor(response.headers.get('Last-Event-ID')) };
+}
+
 /** The browser itself. */
 export const browser: Environment = {
   now: () => Date.now(),
@@ -97,18 +120,8 @@ export const browser: Environment = {
     return () => clearTimeout(timer);
   },
   random: () => Math.random(),
-  openSource(url, heard, failed) {
-    const source = new EventSource(url);
-    source.onmessage = heard;
-    source.onerror = failed;
-    return () => source.close();
-  },
-  async getJson(url, signal) {
-    const response = await fetch(url, { signal, headers: { Accept: 'application/json' } });
-    if (!response.ok) throw await refusalOf(response, url);
-    const body: unknown = await response.json().catch(() => null);
-    return { body, cursor: parseCursor(response.headers.get('Last-Event-ID')) };
-  },
+  openSource: eventSource(false),
+  getJson: (url, signal) => getJson(url, { signal }),
   get locks() {
     return typeof navigator === 'undefined' ? undefined : (navigator.locks as LockManager | undefined);
   },

@@ -4,7 +4,7 @@
  * Invariant: there is one Feed and one Access per server, and one Replica per plot key for as long as a component uses it.
  */
 import { Access } from './access';
-import { browser } from './environment';
+import { browser, type Environment } from './environment';
 import { Feed } from './feed';
 import { at } from './mount';
 import { Replica, type Plot } from './replica';
@@ -13,11 +13,11 @@ const feeds = new Map<string, Feed>();
 const accesses = new Map<Feed, Access>();
 const replicas = new Map<string, Replica<unknown>>();
 
-/** The feed of a server; "" is the one that served this page. */
+/** The feed of a server; "" is the one that served this page. Its environment is its own, so that it can be given a key. */
 export function feedOf(base = ''): Feed {
   const server = base || at('');
   let feed = feeds.get(server);
-  if (!feed) feeds.set(server, (feed = new Feed(browser, { base: server })));
+  if (!feed) feeds.set(server, (feed = new Feed(Object.create(browser) as Environment, { base: server })));
   return feed;
 }
 

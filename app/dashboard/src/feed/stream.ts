@@ -122,6 +122,7 @@ export class Stream {
       () => {
         if (current) this.#lose('connection_lost');
       },
+      this.cursor,
     );
     this.#hangUpSource = () => {
       current = false;

@@ -12,6 +12,7 @@ export {
 export { useAccess, type AccessResult } from './useAccess';
 export { useConnection } from './useConnection';
 export { useReplica } from './useReplica';
+export { setAccess, type AccessOptions } from '../feed/credentials';
 export type { Me, Reason, Role, Scope } from '../feed/access';
 export type { Cursor } from '../feed/cursor';
 export type { Change, ChangeOf, Message, Topic } from '../feed/protocol';
