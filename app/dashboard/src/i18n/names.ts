@@ -28,7 +28,11 @@ export const THEME = {
   dark: 'Colours: dark',
 } as const satisfies Record<string, Key>;
 export const DIRECTION = { in: 'In', out: 'Out' } as const satisfies Record<string, Key>;
-export const CONNECTION = { connecting: 'Connecting', closed: 'Not connected' } as const satisfies Record<string, Key>;
+export const CONNECTION = {
+  'connecting': 'Connecting',
+  'closed': 'Not connected',
+  'signed-out': 'Signed out',
+} as const satisfies Record<string, Key>;
 export const ACTION = { stop: 'Stop', rename: 'Rename', delete: 'Delete' } as const satisfies Record<string, Key>;
 /** What thresholds watch and alerts tell, and its values with their unit: every `alert_type` of the server. */
 export const KIND = {

@@ -20,6 +20,7 @@ export const vi = {
   'No network': 'Không có mạng',
   'Database unavailable': 'Mất cơ sở dữ liệu',
   'Not connected': 'Chưa kết nối',
+  'Signed out': 'Đã đăng xuất',
   'Try now': 'Thử ngay',
   'Changes arrive as they are written. Median from commit to this screen: {time}.':
     'Thay đổi hiện ra ngay khi được ghi. Trung vị từ lúc ghi đến màn hình này: {time}.',
