@@ -24,6 +24,11 @@ const PATHS = {
   right: 'M9 5l7 7-7 7',
   download: 'M12 4v11M7 11l5 5 5-5M4 20h16',
   peak: 'M3 19l6-11 4 6 3-5 5 10z',
+  key: 'M15 4a5 5 0 1 1-3.6 8.5L4 20v-3h3v-3h2.4M16 8h.01',
+  leave: 'M10 4H5v16h5M9 12h11M16 8l4 4-4 4',
+  admin: 'M12 3l7 3v5c0 5-3 8-7 10-4-2-7-5-7-10V6zM9 12l2 2 4-4',
+  eye: 'M2 12s4-7 10-7 10 7 10 7-4 7-10 7-10-7-10-7M12 9a3 3 0 1 1 0 6 3 3 0 0 1 0-6',
+  copy: 'M9 9h11v11H9zM15 9V4H4v11h5',
 } as const;
 
 export type IconName = keyof typeof PATHS;

@@ -6,6 +6,7 @@ import type { Session } from '../feed/rows';
 import { useWords } from '../i18n/language';
 import { Dialog, Field } from './Dialog';
 import { Icon } from './Icon';
+import { useMay } from './Kiosk';
 import { ACTION } from '../i18n/names';
 
 type Action = 'stop' | 'rename' | 'delete';
@@ -20,6 +21,7 @@ export function SessionActions({
   onDeleted?: () => void;
 }) {
   const { t } = useWords();
+  const may = useMay();
   const [open, setOpen] = useState<Action | null>(null);
   const onClose = () => setOpen(null);
   const name = session.session_name;
@@ -37,9 +39,9 @@ export function SessionActions({
   );
   return (
     <>
-      {session.status === 'active' && button('stop', 'stop')}
-      {button('rename', 'edit')}
-      {button('delete', 'trash')}
+      {may('operate') && session.status === 'active' && button('stop', 'stop')}
+      {may('operate') && button('rename', 'edit')}
+      {may('admin') && button('delete', 'trash')}
       {open === 'stop' && (
         <Dialog
           title={t('Stop {name}?', { name })}

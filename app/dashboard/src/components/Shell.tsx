@@ -1,17 +1,18 @@
-/** The shell around every page: navigation, connection, clock, theme and language. */
+/** The shell around every page: navigation, connection, clock, who is signed in, theme and language. */
 import type { ReactNode } from 'react';
-import { changeSettings, useSettings, type Theme } from '../browser/settings';
+import { useAccess } from '../hooks/useAccess';
 import { useStats } from '../hooks/useStats';
 import { useNow } from '../hooks/useNow';
-import { setLanguage, useWords } from '../i18n/language';
+import { useWords } from '../i18n/language';
 import { at } from '../feed/mount';
 import type { PageName } from '../pages/loaders';
 import { follow, foresee } from '../router';
 import { Connection } from './Connection';
 import { Icon, type IconName } from './Icon';
+import { Preferences } from './Preferences';
 import { Toasts } from './Toasts';
 import { Total } from './Total';
-import { PAGE, THEME } from '../i18n/names';
+import { PAGE, ROLE } from '../i18n/names';
 
 const PAGES: readonly { name: IconName & PageName; path: string }[] = [
   { name: 'dashboard', path: '/' },
@@ -19,25 +20,26 @@ const PAGES: readonly { name: IconName & PageName; path: string }[] = [
   { name: 'sessions', path: '/sessions' },
   { name: 'alerts', path: '/alerts' },
   { name: 'system', path: '/system' },
+  { name: 'admin', path: '/admin' },
 ];
-const NEXT_THEME: Readonly<Record<Theme, Theme>> = { system: 'light', light: 'dark', dark: 'system' };
-const THEME_ICON: Readonly<Record<Theme, IconName>> = { system: 'auto', light: 'sun', dark: 'moon' };
-
 export function Shell({
   page,
   loading = false,
+  ready = true,
+  onSignOut,
   children,
 }: {
   page: PageName;
   /** Whether another page is on its way. */
   loading?: boolean;
+  /** Whether the server may be asked for data: it is known who is signed in. */
+  ready?: boolean;
+  onSignOut?: () => void;
   children: ReactNode;
 }) {
-  const { t, language, time } = useWords();
-  const { theme } = useSettings();
-  const { totals, fresh } = useStats();
-  const calm = fresh && totals?.now.open_alerts === 0;
-  const now = useNow();
+  const { t } = useWords();
+  const { access, may } = useAccess();
+  const pages = PAGES.filter(({ name }) => name !== 'admin' || (access !== 'open' && may('admin')));
   return (
     <div className="shell">
       <a className="skip" href="#content">
@@ -48,29 +50,13 @@ export function Shell({
           <Mark />
           <span>{t('People counting')}</span>
         </a>
-        <Connection />
-        <time className="clock">{time(now, true)}</time>
-        <button
-          type="button"
-          className="icon-button"
-          title={t(THEME[theme])}
-          aria-label={t(THEME[theme])}
-          onClick={() => changeSettings({ theme: NEXT_THEME[theme] })}
-        >
-          <Icon name={THEME_ICON[theme]} />
-        </button>
-        <button
-          type="button"
-          className="icon-button"
-          lang={language === 'en' ? 'vi' : 'en'}
-          aria-label={`${language === 'en' ? 'VI' : 'EN'}: ${t('Chuyển sang tiếng Việt')}`}
-          onClick={() => setLanguage(language === 'en' ? 'vi' : 'en')}
-        >
-          {language === 'en' ? 'VI' : 'EN'}
-        </button>
+        {ready && <Connection />}
+        <Clock />
+        <Preferences />
+        <Account onSignOut={onSignOut} />
       </header>
       <nav className="nav" aria-label={t('Pages')}>
-        {PAGES.map(({ name, path }) => (
+        {pages.map(({ name, path }) => (
           <a
             key={name}
             href={at(path)}
@@ -81,7 +67,7 @@ export function Shell({
           >
             <Icon name={name} />
             <span>{t(PAGE[name])}</span>
-            {name === 'alerts' && !calm && <Total of={({ now }) => now.open_alerts} className="count" />}
+            {name === 'alerts' && ready && <OpenAlerts />}
           </a>
         ))}
       </nav>
@@ -93,7 +79,51 @@ export function Shell({
   );
 }
 
-function Mark() {
+function Clock() {
+  const { time } = useWords();
+  return <time className="clock">{time(useNow(), true)}</time>;
+}
+
+function OpenAlerts() {
+  const { totals, fresh } = useStats();
+  if (fresh && totals?.now.open_alerts === 0) return null;
+  return <Total of={({ now }) => now.open_alerts} className="count" />;
+}
+
+/** Who is signed in; nothing where nobody needs to be. */
+function Account({ onSignOut }: { onSignOut: (() => void) | undefined }) {
+  const { t } = useWords();
+  const { access, name, role } = useAccess();
+  if (access !== 'user' && access !== 'key') return null;
+  const what = role ? t(ROLE[role]) : t('Key');
+  return (
+    <div className="account" role="group" aria-label={t('Account')}>
+      <a
+        href={at('/account')}
+        onClick={follow}
+        onPointerEnter={foresee}
+        onFocus={foresee}
+        aria-label={`${t('Account')}: ${name ?? ''}, ${what}`}
+        title={`${name ?? ''}, ${what}`}
+      >
+        <Icon name="person" />
+        <span>{name}</span>
+        <span className="quiet">{what}</span>
+      </a>
+      <button
+        type="button"
+        className="icon-button"
+        title={t('Sign out')}
+        aria-label={t('Sign out')}
+        onClick={() => onSignOut?.()}
+      >
+        <Icon name="leave" />
+      </button>
+    </div>
+  );
+}
+
+export function Mark() {
   return (
     <svg className="mark" viewBox="0 0 32 32" aria-hidden="true">
       <path className="mark-in" d="M4 11h14M13 6l5 5-5 5" />

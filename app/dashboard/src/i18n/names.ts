@@ -1,6 +1,6 @@
 /** Texts for the states and kinds that rows and workers have, and for the pages. */
 import type { AlertType } from '../feed/rows';
-import type { Key } from './vi';
+import type { Key } from './language';
 
 export const STATUS = {
   active: 'Active',
@@ -21,7 +21,13 @@ export const PAGE = {
   session: 'Session',
   alerts: 'Alerts',
   system: 'System',
+  login: 'Sign in',
+  setup: 'Set up',
+  account: 'Account',
+  admin: 'Administration',
+  kiosk: 'Dashboard',
 } as const satisfies Record<string, Key>;
+export const ROLE = { viewer: 'Viewer', operator: 'Operator', admin: 'Admin' } as const satisfies Record<string, Key>;
 export const THEME = {
   system: 'Colours: same as system',
   light: 'Colours: light',

@@ -7,6 +7,7 @@ import { Choice, Empty, Failed, Loading } from '../components/Panel';
 import { SessionCharts, type Span } from '../components/SessionCharts';
 import { Shown } from '../components/Total';
 import { setQuery, useAddress } from '../router';
+import '../style/pages.css';
 
 const MINUTE = 60_000;
 const WINDOWS = {
@@ -45,6 +46,7 @@ export function LivePage() {
   if (choosable.length === 0) return <Empty icon="live">{t('No session has sent readings yet.')}</Empty>;
   return (
     <div className="live">
+      <h1 className="unseen">{t('Live')}</h1>
       <div className="toolbar">
         <Choice
           label={t('Window')}

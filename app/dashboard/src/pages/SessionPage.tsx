@@ -17,8 +17,9 @@ import { Tile } from '../components/Tile';
 import { Figure } from '../components/Total';
 import { at } from '../feed/mount';
 import { follow, go } from '../router';
-import type { Key } from '../i18n/vi';
+import type { Key } from '../i18n/language';
 import { STATUS } from '../i18n/names';
+import '../style/pages.css';
 
 const WINDOWS = { '5': 300_000, '60': 3_600_000, '360': 21_600_000 } as const;
 

@@ -12,15 +12,17 @@ import { useAllSessions } from '../hooks/useList';
 import { useNow } from '../hooks/useNow';
 import { useReplica } from '../hooks/useReplica';
 import { useWords } from '../i18n/language';
-import type { Key } from '../i18n/vi';
+import type { Key } from '../i18n/language';
 import { Dialog, Field } from '../components/Dialog';
 import { Icon } from '../components/Icon';
+import { useMay } from '../components/Kiosk';
 import { Choice, Empty, Failed, Loading } from '../components/Panel';
 import { SessionActions } from '../components/SessionActions';
 import { Inside, Total } from '../components/Total';
 import { at } from '../feed/mount';
 import { follow, setQuery, useAddress } from '../router';
 import { STATUS } from '../i18n/names';
+import '../style/pages.css';
 
 type Filter = SessionStatus | 'all';
 const FILTERS: readonly Filter[] = ['all', 'active', 'completed', 'error', 'cancelled'];
@@ -37,6 +39,7 @@ interface Page {
 export function SessionsPage() {
   const { t, number } = useWords();
   const { searchParams } = useAddress();
+  const may = useMay();
   const [after, setAfter] = useState<readonly string[]>([]);
   const [creating, setCreating] = useState(false);
   const order = searchParams.get('order') ?? '-start_time';
@@ -51,6 +54,7 @@ export function SessionsPage() {
   };
   return (
     <div className="sessions">
+      <h1 className="unseen">{t('Sessions')}</h1>
       <div className="toolbar">
         <label className="search">
           <Icon name="search" />
@@ -72,10 +76,12 @@ export function SessionsPage() {
           {page && `${t('{n} sessions', { n: number(page.total) })} · `}
           {t('Active sessions')}: <Total of={(all) => all.now.active_sessions} />
         </span>
-        <button type="button" className="primary" onClick={() => setCreating(true)}>
-          <Icon name="plus" />
-          {t('New session')}
-        </button>
+        {may('operate') && (
+          <button type="button" className="primary" onClick={() => setCreating(true)}>
+            <Icon name="plus" />
+            {t('New session')}
+          </button>
+        )}
       </div>
       {error && <Failed error={error} retry={reload} />}
       {!rows ? (

@@ -7,6 +7,7 @@
 import type { ComponentType } from 'react';
 import { report } from '../feed/listeners';
 import { pathOf } from '../feed/mount';
+import { loadWords } from '../i18n/language';
 import { DashboardPage } from './DashboardPage';
 
 type Page = ComponentType<{ id: string }>;
@@ -17,6 +18,11 @@ const LOADERS = {
   session: () => import('./SessionPage').then((file): Page => file.SessionPage),
   alerts: () => import('./AlertsPage').then((file): Page => file.AlertsPage),
   system: () => import('./SystemPage').then((file): Page => file.SystemPage),
+  login: () => import('./LoginPage').then((file): Page => file.LoginPage),
+  setup: () => import('./SetupPage').then((file): Page => file.SetupPage),
+  account: () => import('./AccountPage').then((file): Page => file.AccountPage),
+  admin: () => import('./AdminPage').then((file): Page => file.AdminPage),
+  kiosk: () => import('./KioskPage').then((file): Page => file.KioskPage),
   unknown: () => import('./NotFoundPage').then((file): Page => file.NotFoundPage),
 };
 export type PageName = 'dashboard' | keyof typeof LOADERS;
@@ -46,8 +52,8 @@ export function load(address: URL): Promise<void> | null {
   if (name === 'dashboard' || loaded.has(name)) return null;
   let task = loading.get(name);
   if (!task) {
-    task = LOADERS[name]()
-      .then((page) => void loaded.set(name, page), report)
+    task = Promise.all([LOADERS[name](), loadWords(['shell', 'pages'])])
+      .then(([page]) => void loaded.set(name, page), report)
       .finally(() => loading.delete(name));
     loading.set(name, task);
   }

@@ -1,0 +1,47 @@
+/** Administration: who may use the feed, with which keys, and what was done. */
+import { Choice } from '../components/Panel';
+import { Audit } from '../components/Audit';
+import { Keys } from '../components/Keys';
+import { Users } from '../components/Users';
+import { useAccess } from '../hooks/useAccess';
+import { useWords } from '../i18n/language';
+import { setQuery, useAddress } from '../router';
+import '../style/pages.css';
+import '../style/access.css';
+
+const SHOWN = ['users', 'keys', 'audit'] as const;
+
+export function AdminPage() {
+  const { t } = useWords();
+  const { may, loading } = useAccess();
+  const asked = useAddress().searchParams.get('show');
+  const show = SHOWN.find((one) => one === asked) ?? 'users';
+  return (
+    <div className="admin-page">
+      <div className="toolbar">
+        <h1>{t('Administration')}</h1>
+        {may('admin') && (
+          <Choice
+            label={t('Administration')}
+            value={show}
+            onChange={(value) => setQuery({ show: value === 'users' ? '' : value })}
+            options={[
+              { value: 'users', text: t('Users') },
+              { value: 'keys', text: t('Keys') },
+              { value: 'audit', text: t('What was done') },
+            ]}
+          />
+        )}
+      </div>
+      {!may('admin') ? (
+        !loading && <p>{t('This takes an admin.')}</p>
+      ) : show === 'users' ? (
+        <Users />
+      ) : show === 'keys' ? (
+        <Keys />
+      ) : (
+        <Audit />
+      )}
+    </div>
+  );
+}
