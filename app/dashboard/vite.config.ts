@@ -21,7 +21,7 @@ function packed(): Plugin {
       const sizes = new Map<string, number>();
       for (const name of readdirSync(dir, { recursive: true }) as string[]) {
         if (!/\.(js|css|svg)$/.test(name)) continue;
-        const body = await gzipAsync(readFileSync(join(dir, name)), { numiterations: 15 });
+        const body = await gzipAsync(readFileSync(join(dir, name)), { numiterations: 40 });
         writeFileSync(join(dir, `${name}.gz`), body);
         sizes.set(name.replaceAll('\\', '/'), body.length);
       }
@@ -73,7 +73,7 @@ export default defineConfig({
     outDir: '../static/dashboard',
     emptyOutDir: true,
     target: BROWSERS,
-    modulePreload: { polyfill: false },
+    modulePreload: false,
     assetsInlineLimit: 0,
     reportCompressedSize: false,
     rolldownOptions: {

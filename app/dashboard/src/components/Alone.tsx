@@ -4,6 +4,7 @@ import { useWords } from '../i18n/language';
 import { Preferences } from './Preferences';
 import { Mark } from './Shell';
 import { Toasts } from './Toasts';
+import '../style/parts.css';
 import '../style/access.css';
 
 export function Alone({ title, children }: { title: string; children: ReactNode }) {

@@ -5,10 +5,9 @@
  * first and leads back; a page whose access ends stays, below a login form, and goes on where it was.
  */
 import { useEffect, useRef, useState } from 'react';
-import { logout } from '../api/access';
-import { watchAlerts } from '../browser/alarm';
 import { measureLatency } from '../browser/latency';
 import { toastError } from '../browser/toasts';
+import { report } from '../feed/listeners';
 import { at, pathOf } from '../feed/mount';
 import { useAccess } from '../hooks/useAccess';
 import { useWords } from '../i18n/language';
@@ -68,7 +67,7 @@ export function App() {
   async function signOut(): Promise<void> {
     setLeaving(true);
     try {
-      await logout();
+      await (await import('../api/access')).logout();
       location.assign(at('/login'));
     } catch (failure) {
       setLeaving(false);
@@ -79,6 +78,17 @@ export function App() {
 
 function Beside() {
   useEffect(measureLatency, []);
-  useEffect(watchAlerts, []);
+  useEffect(() => {
+    let stop = () => {};
+    let left = false;
+    // Not part of what the first page needs.
+    import('../browser/alarm').then(({ watchAlerts }) => {
+      if (!left) stop = watchAlerts();
+    }, report);
+    return () => {
+      left = true;
+      stop();
+    };
+  }, []);
   return null;
 }

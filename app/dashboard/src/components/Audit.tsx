@@ -2,7 +2,7 @@
 import { useState } from 'react';
 import { audit } from '../api/access';
 import { useWords } from '../i18n/language';
-import { Icon } from './Icon';
+import { Sign } from './Sign';
 import { Empty, Failed, Loading, Panel } from './Panel';
 import { useRead } from './useRead';
 
@@ -68,7 +68,7 @@ export function Audit() {
           disabled={before.length === 0}
           onClick={() => setBefore(before.slice(0, -1))}
         >
-          <Icon name="left" />
+          <Sign name="left" />
         </button>
         <span>{t('Page {n}', { n: number(before.length + 1) })}</span>
         <button
@@ -78,7 +78,7 @@ export function Audit() {
           disabled={!value?.next}
           onClick={() => value?.next && setBefore([...before, value.next])}
         >
-          <Icon name="right" />
+          <Sign name="right" />
         </button>
       </div>
     </>

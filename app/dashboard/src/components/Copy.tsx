@@ -2,6 +2,7 @@
 import { useId, useRef, useState } from 'react';
 import { useWords } from '../i18n/language';
 import { Icon } from './Icon';
+import { Sign } from './Sign';
 
 export function Copy({ label, text }: { label: string; text: string }) {
   const { t } = useWords();
@@ -32,7 +33,7 @@ export function Copy({ label, text }: { label: string; text: string }) {
           onFocus={(event) => event.target.select()}
         />
         <button type="button" aria-label={`${t('Copy')}: ${label}`} onClick={() => void copy()}>
-          <Icon name={copied ? 'check' : 'copy'} />
+          {copied ? <Icon name="check" /> : <Sign name="copy" />}
           <span role="status">{t(copied ? 'Copied' : 'Copy')}</span>
         </button>
       </div>

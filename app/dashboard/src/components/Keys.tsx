@@ -9,7 +9,7 @@ import { useWords, type Key } from '../i18n/language';
 import { explained } from '../i18n/refusals';
 import { Copy } from './Copy';
 import { Dialog, Field } from './Dialog';
-import { Icon } from './Icon';
+import { Sign } from './Sign';
 import { Empty, Failed, Loading, Panel } from './Panel';
 import { useRead } from './useRead';
 
@@ -42,7 +42,7 @@ export function Keys() {
       title={t('Keys')}
       side={
         <button type="button" onClick={() => setAdding(true)}>
-          <Icon name="plus" />
+          <Sign name="plus" />
           {t('New key')}
         </button>
       }
@@ -51,7 +51,7 @@ export function Keys() {
       {rows === null ? (
         !error && <Loading lines={5} />
       ) : rows.length === 0 ? (
-        <Empty icon="key">{t('No keys yet. Cameras, other programs and kiosk screens enter with a key.')}</Empty>
+        <Empty icon="admin">{t('No keys yet. Cameras, other programs and kiosk screens enter with a key.')}</Empty>
       ) : (
         <div className="table-scroll plain">
           <table>

@@ -4,6 +4,7 @@ import type { Reason } from '../feed/access';
 import { useAccess } from '../hooks/useAccess';
 import { useWords } from '../i18n/language';
 import { LoginForm } from './LoginForm';
+import '../style/parts.css';
 import '../style/access.css';
 
 export function LoginDialog({ username, reason }: { username: string; reason: Reason | null }) {

@@ -2,6 +2,7 @@
 import { useId, useState } from 'react';
 import { useWords } from '../i18n/language';
 import { Icon } from './Icon';
+import { Sign } from './Sign';
 
 const SHORTEST = 12;
 
@@ -44,7 +45,7 @@ export function Password({
           title={t('Show password')}
           onClick={() => setShown(!shown)}
         >
-          <Icon name="eye" />
+          <Sign name="eye" />
         </button>
       </div>
       {isNew && (

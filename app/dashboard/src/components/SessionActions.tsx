@@ -5,9 +5,9 @@ import { send } from '../api/rest';
 import type { Session } from '../feed/rows';
 import { useWords } from '../i18n/language';
 import { Dialog, Field } from './Dialog';
-import { Icon } from './Icon';
+import { Sign } from './Sign';
 import { useMay } from './Kiosk';
-import { ACTION } from '../i18n/names';
+import { ACTION } from '../i18n/states';
 
 type Action = 'stop' | 'rename' | 'delete';
 
@@ -33,7 +33,7 @@ export function SessionActions({
       aria-label={`${t(ACTION[action])}: ${name}`}
       onClick={() => setOpen(action)}
     >
-      <Icon name={icon} />
+      <Sign name={icon} />
       {!compact && t(ACTION[action])}
     </button>
   );

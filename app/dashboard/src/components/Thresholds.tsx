@@ -7,7 +7,7 @@ import { useSend } from '../hooks/useSend';
 import { useWords, type Words } from '../i18n/language';
 import { KIND } from '../i18n/names';
 import { Dialog, Field } from './Dialog';
-import { Icon } from './Icon';
+import { Sign } from './Sign';
 import { useMay } from './Kiosk';
 import { Empty, Loading, Panel } from './Panel';
 
@@ -34,7 +34,7 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
       side={
         may('operate') && (
           <button type="button" onClick={() => setOpen({ kind: 'edit', threshold: null })}>
-            <Icon name="plus" />
+            <Sign name="plus" />
             {t('New threshold')}
           </button>
         )
@@ -73,7 +73,7 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
                   aria-label={t('Edit {name}', { name: row.threshold_name })}
                   onClick={() => setOpen({ kind: 'edit', threshold: row })}
                 >
-                  <Icon name="edit" />
+                  <Sign name="edit" />
                 </button>
               )}
               {may('operate') && (
@@ -83,7 +83,7 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
                   aria-label={`${t('Delete')}: ${row.threshold_name}`}
                   onClick={() => setOpen({ kind: 'delete', threshold: row })}
                 >
-                  <Icon name="trash" />
+                  <Sign name="trash" />
                 </button>
               )}
             </li>

@@ -9,7 +9,7 @@ import { useWords, type Key } from '../i18n/language';
 import { ROLE } from '../i18n/names';
 import { explained } from '../i18n/refusals';
 import { Dialog, Field } from './Dialog';
-import { Icon } from './Icon';
+import { Sign } from './Sign';
 import { Empty, Failed, Loading, Panel } from './Panel';
 import { Password } from './Password';
 import { useRead } from './useRead';
@@ -31,7 +31,7 @@ export function Users() {
       title={t('Users')}
       side={
         <button type="button" onClick={() => setOpen({ kind: 'add' })}>
-          <Icon name="plus" />
+          <Sign name="plus" />
           {t('New user')}
         </button>
       }
@@ -168,7 +168,7 @@ export function Users() {
         aria-label={`${t(text)}: ${user.username}`}
         onClick={() => setOpen({ kind, user })}
       >
-        <Icon name={icon} />
+        <Sign name={icon} />
       </button>
     );
   }

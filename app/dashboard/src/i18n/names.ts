@@ -1,19 +1,7 @@
-/** Texts for the states and kinds that rows and workers have, and for the pages. */
+/** Texts for the kinds and directions that rows have, for the connection and for the pages. */
 import type { AlertType } from '../feed/rows';
 import type { Key } from './language';
 
-export const STATUS = {
-  active: 'Active',
-  completed: 'Completed',
-  error: 'Error',
-  cancelled: 'Cancelled',
-} as const satisfies Record<string, Key>;
-export const LISTENER = {
-  connecting: 'Connecting',
-  live: 'Live',
-  reconnecting: 'Reconnecting',
-  stopped: 'Stopped',
-} as const satisfies Record<string, Key>;
 export const PAGE = {
   dashboard: 'Dashboard',
   live: 'Live',
@@ -39,7 +27,6 @@ export const CONNECTION = {
   'closed': 'Not connected',
   'signed-out': 'Signed out',
 } as const satisfies Record<string, Key>;
-export const ACTION = { stop: 'Stop', rename: 'Rename', delete: 'Delete' } as const satisfies Record<string, Key>;
 /** What thresholds watch and alerts tell, and its values with their unit: every `alert_type` of the server. */
 export const KIND = {
   people_count: ['people', '{n} people'],

@@ -11,6 +11,7 @@ import { useNow } from '../hooks/useNow';
 import { useWords } from '../i18n/language';
 import { ROLE } from '../i18n/names';
 import { explained, sentenceOf } from '../i18n/refusals';
+import '../style/parts.css';
 import '../style/pages.css';
 import '../style/access.css';
 

@@ -1,11 +1,12 @@
 /** Administration: who may use the feed, with which keys, and what was done. */
-import { Choice } from '../components/Panel';
+import { Choice } from '../components/Choice';
 import { Audit } from '../components/Audit';
 import { Keys } from '../components/Keys';
 import { Users } from '../components/Users';
 import { useAccess } from '../hooks/useAccess';
 import { useWords } from '../i18n/language';
 import { setQuery, useAddress } from '../router';
+import '../style/parts.css';
 import '../style/pages.css';
 import '../style/access.css';
 

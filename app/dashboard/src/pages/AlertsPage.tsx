@@ -13,10 +13,12 @@ import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
 import { Dialog } from '../components/Dialog';
 import { useMay } from '../components/Kiosk';
-import { Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
+import { Choice } from '../components/Choice';
+import { Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Thresholds } from '../components/Thresholds';
 import { AllClear, Shown } from '../components/Total';
 import { setQuery, useAddress } from '../router';
+import '../style/parts.css';
 import '../style/pages.css';
 
 type Show = 'open' | 'resolved' | 'all';

@@ -17,6 +17,7 @@ import { useWords } from '../i18n/language';
 import { sentenceOf } from '../i18n/refusals';
 import { useSecret } from '../router';
 import { DashboardPage } from './DashboardPage';
+import '../style/parts.css';
 import '../style/access.css';
 
 const AGAIN_MS = 10_000;
@@ -61,7 +62,7 @@ function Away({ refusal }: { refusal: unknown }) {
   const words = useWords();
   const { t } = words;
   return (
-    <Empty icon="key">
+    <Empty icon="admin">
       <h1>{t('This screen may not show the counts')}</h1>
       <p role="status">
         {refusal === null

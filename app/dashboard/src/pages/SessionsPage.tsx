@@ -15,13 +15,16 @@ import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/language';
 import { Dialog, Field } from '../components/Dialog';
 import { Icon } from '../components/Icon';
+import { Sign } from '../components/Sign';
 import { useMay } from '../components/Kiosk';
-import { Choice, Empty, Failed, Loading } from '../components/Panel';
+import { Choice } from '../components/Choice';
+import { Empty, Failed, Loading } from '../components/Panel';
 import { SessionActions } from '../components/SessionActions';
 import { Inside, Total } from '../components/Total';
 import { at } from '../feed/mount';
 import { follow, setQuery, useAddress } from '../router';
-import { STATUS } from '../i18n/names';
+import { STATUS } from '../i18n/states';
+import '../style/parts.css';
 import '../style/pages.css';
 
 type Filter = SessionStatus | 'all';
@@ -78,7 +81,7 @@ export function SessionsPage() {
         </span>
         {may('operate') && (
           <button type="button" className="primary" onClick={() => setCreating(true)}>
-            <Icon name="plus" />
+            <Sign name="plus" />
             {t('New session')}
           </button>
         )}
@@ -99,7 +102,7 @@ export function SessionsPage() {
           disabled={after.length === 0}
           onClick={() => setAfter(after.slice(0, -1))}
         >
-          <Icon name="left" />
+          <Sign name="left" />
         </button>
         <span>{t('Page {n}', { n: number(after.length + 1) })}</span>
         <button
@@ -109,7 +112,7 @@ export function SessionsPage() {
           disabled={!page?.next}
           onClick={() => page?.next && setAfter([...after, page.next])}
         >
-          <Icon name="right" />
+          <Sign name="right" />
         </button>
       </div>
       {creating && <NewSession onClose={() => setCreating(false)} />}

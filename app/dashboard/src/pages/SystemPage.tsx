@@ -10,7 +10,8 @@ import type { Key } from '../i18n/language';
 import { Failed, Loading, Panel } from '../components/Panel';
 import { Sparkline } from '../components/Sparkline';
 import { Tile } from '../components/Tile';
-import { LISTENER } from '../i18n/names';
+import { LISTENER } from '../i18n/states';
+import '../style/parts.css';
 import '../style/pages.css';
 
 const COUNTERS: readonly {
