@@ -102,6 +102,22 @@ test('the server’s word is enough, whether the connection closes or not', asyn
   expect(world.connections.size).toBe(0);
 });
 
+test('a tab that takes over from one that is signed out finds out for itself, and its snapshots do not wait for ever', async () => {
+  const world = new World(calm());
+  world.signedOut = 'login_required';
+  const tabs = [0, 1].map(() => {
+    const environment = world.openTab();
+    const replica = new Replica(new Feed(environment), listOf('movements'));
+    replica.subscribe(() => {});
+    return { environment, replica };
+  });
+  await world.clock.advance(5000);
+  world.signedOut = null;
+  tabs[0]!.environment.crash();
+  await world.clock.advance(2000);
+  expect(tabs[1]!.replica.get()).toMatchObject({ loading: false, error: null });
+});
+
 test('what is refused to a tab that follows is known to all', async () => {
   const { world, tabs } = await openTabs(2);
   world.signedOut = 'access_ended'; // the stream has not heard of it
