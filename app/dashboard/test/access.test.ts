@@ -80,13 +80,69 @@ test('a login that ends is heard in every tab, and resumed in every tab after th
 
 test('without a word from the server, a connection that is refused is known to be', async () => {
   const { world, tabs } = await openTabs(2);
+  const access = new Access(tabs[1]!.feed);
+  access.subscribe(() => {});
   world.signedOut = 'login_required';
   for (const one of [...world.connections]) one.fail();
   await world.clock.advance(1000);
   expect(tabs.map(({ feed }) => feed.state.reason)).toEqual(['login_required', 'login_required']);
+  expect(access.get().me).toBeNull();
+  world.signedOut = null;
+  await world.clock.advance(MINUTE);
+  expect(access.get().me?.name).toBe('ada');
 });
 
-test('whoever looks at the page again learns at once that somebody signed in', async () => {
+test('the server’s word is enough, whether the connection closes or not', async () => {
+  const { world, tabs } = await openTabs(2);
+  world.signedOut = 'access_ended';
+  for (const one of world.connections)
+    one.send(JSON.stringify({ type: 'error', error: 'access_ended', message: '', timestamp: '' }), null);
+  await world.clock.advance(1000);
+  expect(statuses(tabs)).toEqual(['signed-out', 'signed-out']);
+  expect(world.connections.size).toBe(0);
+});
+
+test('a tab that takes over from one that is signed out finds out for itself, and its snapshots do not wait for ever', async () => {
+  const world = new World(calm());
+  world.signedOut = 'login_required';
+  const tabs = [0, 1].map(() => {
+    const environment = world.openTab();
+    const replica = new Replica(new Feed(environment), listOf('movements'));
+    replica.subscribe(() => {});
+    return { environment, replica };
+  });
+  await world.clock.advance(5000);
+  world.signedOut = null;
+  tabs[0]!.environment.crash();
+  await world.clock.advance(2000);
+  expect(tabs[1]!.replica.get()).toMatchObject({ loading: false, error: null });
+});
+
+test('what is refused to a tab that follows is known to all', async () => {
+  const { world, tabs } = await openTabs(2);
+  world.signedOut = 'access_ended'; // the stream has not heard of it
+  const { feed } = tabs.find((tab) => !tab.feed.leading)!;
+  void feed.read('/api/movements?limit=1', new AbortController().signal).catch(() => {});
+  await world.clock.advance(1000);
+  expect(statuses(tabs)).toEqual(['signed-out', 'signed-out']);
+});
+
+test('who hears without a snapshot is served after the login, however long others load theirs', async () => {
+  const world = new World(calm());
+  world.signedOut = 'login_required';
+  const { feed, heard } = open(world);
+  feed.attach(['alerts'], null, { change: () => {}, reset: () => {} });
+  void feed.read('/api/alerts?limit=1', new AbortController().signal).catch(() => {});
+  await world.clock.advance(3000);
+  expect([feed.state.status, world.tried]).toEqual(['signed-out', 0]);
+  world.signedOut = null;
+  feed.retry();
+  await world.clock.advance(1000);
+  await write(world);
+  expect(heard).toEqual(world.log.map((change) => change.id));
+});
+
+test('who looks at the page again learns at once that somebody signed in', async () => {
   const { world, tabs } = await openTabs(2);
   world.endAccess('login_required');
   await world.clock.advance(1000);
@@ -170,7 +226,8 @@ test.each([1, 3])('in %d tabs that open signed out, snapshots wait for the login
 
 test('no totals are asked for while nobody is signed in', async () => {
   const world = new World(calm());
-  const feed = new Feed(world.openTab());
+  const environment = world.openTab();
+  const feed = new Feed(environment);
   const stats = new Stats(feed, 'UTC');
   world.signedOut = 'login_required';
   stats.subscribe(() => {});
@@ -180,9 +237,13 @@ test('no totals are asked for while nobody is signed in', async () => {
   await world.clock.advance(10 * MINUTE);
   expect(world.asked['/api/stats']).toBe(before);
   world.signedOut = null;
+  const { openSource } = environment;
+  environment.openSource = () => () => {}; // a stream that is long in coming
   feed.retry();
   await world.clock.advance(1000);
-  expect(world.asked['/api/stats']).toBeGreaterThan(before);
+  expect(world.asked['/api/stats']).toBe(before + 1);
+  environment.openSource = openSource;
+  await world.clock.advance(MINUTE);
   expect(stats.get().live).toBe(true);
 });
 

@@ -35,6 +35,8 @@ test.each(Object.entries(CASES))('%s, however the bytes are cut', (_, [input, ..
 
 const BASE = 'https://feed.example';
 const SNAPSHOT = `${BASE}/api/alerts?limit=500`;
+const BEAT = 'data: {"type":"heartbeat"}\n\n';
+const STREAM = { 'Content-Type': 'text/event-stream; charset=utf-8' };
 const encoder = new TextEncoder();
 const frame = (message: object, id: string) => encoder.encode(`data: ${JSON.stringify(message)}\nid: ${id}\n\n`);
 const connection = (cursor: string) =>
@@ -53,7 +55,7 @@ beforeEach(() => {
     if (url.endsWith('/api/me')) return Response.json({ access: 'key', scopes: ['read'] });
     if (url === SNAPSHOT) return Response.json({ items: [], next: null }, { headers: { 'Last-Event-ID': '5' } });
     const body = new ReadableStream<Uint8Array>({ start: (controller) => void streams.push(controller) });
-    return new Response(body, { headers: { 'Content-Type': 'text/event-stream; charset=utf-8' } });
+    return new Response(body, { headers: STREAM });
   };
   vi.stubGlobal('fetch', async (url: string, init: (typeof asked)[number]['init']) => {
     asked.push({ url, init });
@@ -114,15 +116,19 @@ test('frames of another type are nobody’s, as with an EventSource', async () =
 });
 
 test.each([
-  ['is refused', () => Response.json({}, { status: 503 })],
-  ['gets no stream', () => new Response('<p>', { headers: { 'Content-Type': 'text/html' } })],
+  ['is refused', () => new Response(BEAT, { status: 503, headers: STREAM })],
+  ['gets no stream', () => new Response(BEAT, { headers: { 'Content-Type': 'text/html' } })],
 ])('a connection that %s is tried again', async (_, refusal) => {
   const before = answer;
   answer = (url) => (url.includes('/api/sse?') ? refusal() : before(url));
   const { feed } = await follow(async () => 't');
+  const heard: unknown[] = [];
+  feed.hearAll((message) => heard.push(message));
+  await vi.advanceTimersByTimeAsync(3000);
   expect(feed.state).toMatchObject({ status: 'reconnecting', error: 'connection_lost' });
+  expect(heard).toEqual([]);
   answer = before;
-  await vi.advanceTimersByTimeAsync(2000);
+  await vi.advanceTimersByTimeAsync(9000);
   streams[0]!.enqueue(connection('5'));
   await vi.advanceTimersByTimeAsync(10);
   expect(feed.state.status).toBe('live');

@@ -33,6 +33,7 @@ beforeEach(() => {
   });
 });
 afterEach(async () => {
+  vi.useRealTimers();
   await act(async () => root?.unmount());
   vi.unstubAllGlobals();
 });
@@ -85,7 +86,7 @@ test('each call is the one that the server knows, below the path of the page', a
   const { access } = await page();
   signedIn = 'ada';
   const user = { username: 'bob', role: 'viewer', password: 'a long password' } as const;
-  await access.setup({ token: 't', username: 'ada', password: 'p' });
+  await act(async () => void (await access.setup({ token: 't', username: 'ada', password: 'p' })));
   await access.changePassword('old', 'new');
   await access.logins();
   await access.endLogin('1/2');
@@ -114,4 +115,59 @@ test('each call is the one that the server knows, below the path of the page', a
     ['GET', '/people/api/audit?limit=100&before=9'],
     ['POST', '/people/api/tickets', { topics: 'alerts', resolved: false }],
   ]);
+});
+
+/** A page with a stream that is live, and with counters; its login ends, and only a request tells so. */
+async function endLogin(autoReconnect: boolean) {
+  vi.useFakeTimers();
+  const sources: { onmessage?: (event: object) => void }[] = [];
+  vi.stubGlobal(
+    'EventSource',
+    class {
+      onmessage?: (event: object) => void;
+      constructor() {
+        sources.push(this);
+      }
+      close() {}
+    },
+  );
+  vi.stubGlobal('BroadcastChannel', undefined);
+  signedIn = 'ada';
+  const { access } = await page();
+  const { feedOf } = await import('../src/feed/shared');
+  const { useSSE } = await import('../src/hooks/useSSE');
+  const { useWorkers } = await import('../src/api/system');
+  function Live() {
+    useWorkers();
+    return <p>{useSSE('alerts', { autoReconnect }).isConnected}</p>;
+  }
+  await act(async () => root.render(<Live />));
+  const wait = (milliseconds: number) => act(async () => void (await vi.advanceTimersByTimeAsync(milliseconds)));
+  const data = JSON.stringify({ type: 'connection', data: { topics: ['alerts'], cursor: '5', status: 'live' } });
+  await act(async () => sources[0]!.onmessage!({ data, lastEventId: '5' }));
+  expect(feedOf().state.status).toBe('live');
+  signedIn = null;
+  await act(async () => void (await access.users().catch(() => {})));
+  await wait(100);
+  return { access, sources, wait, state: () => feedOf().state.status };
+}
+
+test('counters are not asked for while nobody is signed in, and again after a login', async () => {
+  const { access, sources, wait, state } = await endLogin(true);
+  expect(state()).toBe('signed-out');
+  const before = sent.length;
+  await wait(20_000);
+  expect(sent.length).toBe(before);
+  await act(async () => void (await access.login({ key: 'pf_1_x' })));
+  await wait(2000);
+  expect(sent.slice(before + 1)).toEqual([['GET', '/people/api/system']]);
+  expect(sources.length).toBe(2);
+});
+
+test('a hook that is not to reconnect does not after a login either', async () => {
+  const { access, sources, wait, state } = await endLogin(false);
+  expect(state()).toBe('closed');
+  await act(async () => void (await access.login({ key: 'pf_1_x' })));
+  await wait(60_000);
+  expect(sources.length).toBe(1);
 });

@@ -434,6 +434,7 @@ export class TabEnvironment implements Environment {
   }
   /** The browser shows it again. */
   comeBack(): void {
+    if (!this.away) return; // a browser shows a page once for each time that it kept it
     const tasks = this.#frozen ?? [];
     this.#frozen = null;
     for (const task of tasks) task();

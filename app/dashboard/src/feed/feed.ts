@@ -227,6 +227,8 @@ export class Feed {
     this.#needs.clear();
     this.#known.clear();
     this.#say({ kind: 'hello', leader: this.#leader, state: this.#stream.state, number: 0 });
+    // What the tab that led before was told is to be found out again: snapshots wait for it.
+    if (this.#state.status === 'signed-out') this.#passState(this.#stream.state);
     // A page that is back asks first of all for what it missed: the answer tells whether its cursors still count.
     if (this.#away) this.#declareNow();
     this.#announce();
