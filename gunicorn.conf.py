@@ -24,6 +24,10 @@ preload_app = False  # preloaded, the app would be imported before gevent patche
 control_socket_disable = True
 # Where the feed is mounted is a setting. gunicorn would believe SCRIPT_NAME of any client on this machine.
 forwarder_headers = ""
+# Nor does it say which proxies are believed: TRUSTED_PROXIES does.
+forwarded_allow_ips = ""
+secure_scheme_headers = {}
+logger_class = "app.gunicorn_log.Log"
 graceful_timeout = 30
 loglevel = "warning"
 
@@ -101,6 +105,7 @@ def post_worker_init(worker):
     feed = worker.wsgi.extensions["feed"]
     feed.start()
     # Streams stay with gunicorn if TLS ends in it.
+    worker.trusted = _config.trusted_proxies
     worker.share = _config.max_streams_per_address + _REQUESTS_PER_ADDRESS
     worker.worker_connections = feed.hub.max_streams + min(500, feed.hub.max_streams // 2)
     gevent.spawn(_drain_in_time, worker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.config import Config
@@ -22,23 +23,30 @@ def create_app(config: Config | None = None) -> Flask:
     from flask import Flask
 
     from app import api, cli, website
+    from app.access.access import Access
+    from app.access.register import Register
     from app.feed.feed import Feed
     from app.postgres import tables
+    from app.postgres.connections import connect
     from app.postgres.embedded import database_url
     from app.rest.cors import register_cors
     from app.rest.origin import register_origin
     from app.rest.prefix import register_prefix
+    from app.rest.proxies import register_proxies
 
     config = config or Config.from_environ(os.environ)
     url = database_url(config)
     app = Flask(__name__, static_folder=None)
     app.extensions["config"] = config
-    app.extensions["feed"] = Feed.from_config(config, url)
+    register = Register(partial(connect, url, application_name="people-feed access", statement_timeout=5000))
+    app.extensions["access"] = Access(config, register)
+    app.extensions["feed"] = Feed.from_config(config, url, register)
     tables.register(app, url)
+    register_origin(app, config.host, config.allowed_hosts, config.cors_origins)
     api.register(app)
     app.register_blueprint(website.pages)
-    register_origin(app, config.host, config.allowed_hosts, config.cors_origins)
     register_cors(app, config.cors_origins)
+    register_proxies(app, config.trusted_proxies)
     register_prefix(app, config.url_prefix)
     cli.register(app)
     return app

@@ -15,18 +15,24 @@ import re
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from typing import NoReturn
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
+from app.access.start import add_admin, has_users, offer_setup
 from app.config import Config, ConfigError
+from app.postgres.connections import connect
 from app.postgres.embedded import PostgresError, Server, database_url
 from app.postgres.migrate import MigrationError, migrate
 
 log = logging.getLogger(__name__)
 _MIGRATE_LATER = "migrate-later"
 _server: Server | None = None
+_is_asked = False
+_has_users = False
+_setup_token: str | None = None
 _stopping = threading.Event()
 
 
@@ -50,9 +56,10 @@ def start(config: Config, addresses: list[tuple[str, int] | str]) -> None:
             _server = Server(config.data_dir)
             _server.start()
             migrate(_server.url())
+            _let_in(config, _server.url())
             _server.watch()
         else:
-            _migrate_or_wait(config.database_url)
+            _migrate_or_wait(config, config.database_url)
     except (PostgresError, MigrationError, psycopg2.Error) as error:
         stop()
         _give_up(str(error).strip())
@@ -61,7 +68,7 @@ def start(config: Config, addresses: list[tuple[str, int] | str]) -> None:
 def reload(config: Config) -> None:
     """Apply the migrations of a newer program, on HUP. Its workers start in any case."""
     try:
-        _migrate_or_wait(database_url(config))
+        _migrate_or_wait(config, database_url(config))
     except (MigrationError, psycopg2.Error) as error:
         log.error("The migrations were not applied: %s", str(error).strip())
 
@@ -74,21 +81,46 @@ def stop() -> None:
 
 
 def greet(config: Config, urls: list[str]) -> None:
-    """Say where the feed is, in three lines."""
+    """Say where the feed is, who is let in, and how to stop it."""
     if config.database_url is None:
         database = f"embedded PostgreSQL in {config.data_dir}"
     else:
         parts = parse_dsn(config.database_url)
         database = f"PostgreSQL at {parts.get('host', 'its socket')}, database {parts.get('dbname', parts.get('user'))}"
-    print(
-        f"People counting feed: {' '.join(urls)}", f"Database: {database}", "Stop it with Ctrl-C.", sep="\n", flush=True
-    )
+    access = _access(config) if _is_asked else "Access: known once the database answers."
+    feed = f"People counting feed: {' '.join(urls)}"
+    print(feed, f"Database: {database}", access, "Stop it with Ctrl-C.", sep="\n", flush=True)
 
 
-def _migrate_or_wait(url: str) -> None:
+def _let_in(config: Config, url: str) -> None:
+    """Make the administrator that the settings name, or find out what the set-up takes."""
+    global _is_asked, _has_users, _setup_token
+    with closing(connect(url, application_name="people-feed start")) as connection:
+        file = config.admin_password_file
+        if file is not None and add_admin(connection, file.read_text("utf-8").strip()):
+            log.warning("The user admin was made, with the password in %s.", file)
+        _has_users = has_users(connection)
+        # One that was printed stays good: a reload prints nothing.
+        if not (_has_users or config.is_local or config.access == "open" or _setup_token):
+            _setup_token = offer_setup(connection)
+        _is_asked = True
+
+
+def _access(config: Config) -> str:
+    if config.access == "open":
+        return f"Access: OPEN, everyone who reaches {config.bind} may do everything, as ACCESS=open says."
+    if _has_users:
+        return f"Access: users sign in at {config.url}/login."
+    if config.is_local:
+        return "Access: open to programs of this machine, until there is a user (flask user add NAME --role admin)."
+    return f"Access: nobody yet. Set it up at {config.url}/setup#{_setup_token}"
+
+
+def _migrate_or_wait(config: Config, url: str) -> None:
     """Migrate now, or as soon as the database answers."""
     try:
         migrate(url)
+        _let_in(config, url)
     except psycopg2.OperationalError as error:
         if _refuses(error):
             raise
@@ -96,19 +128,21 @@ def _migrate_or_wait(url: str) -> None:
         if not any(
             thread.name == _MIGRATE_LATER for thread in threading.enumerate()
         ):  # still trying since an earlier HUP
-            threading.Thread(target=_migrate_later, args=(url,), name=_MIGRATE_LATER, daemon=True).start()
+            threading.Thread(target=_migrate_later, args=(config, url), name=_MIGRATE_LATER, daemon=True).start()
 
 
-def _migrate_later(url: str) -> None:
+def _migrate_later(config: Config, url: str) -> None:
     while not _stopping.wait(1.0):
         try:
             migrate(url)
+            _let_in(config, url)
         except psycopg2.OperationalError:
             continue  # logged once; the Listener says more
         except (MigrationError, psycopg2.Error):
             log.exception("The database answers, but the migrations were not applied.")
             continue
         log.warning("The database answers.")
+        print(_access(config), flush=True)
         return
 
 

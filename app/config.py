@@ -9,13 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Literal, TypeVar
 from urllib.parse import quote, urlsplit
 from zoneinfo import available_timezones
 
+Word = TypeVar("Word", bound=str)
 CHECKOUT = Path(__file__).resolve().parent.parent
 # How the paths begin that the feed serves: with a prefix that begins so, nobody could tell whether a proxy strips it.
-OWN_PATHS = ("account", "admin", "alerts", "api", "assets", "kiosk", "live", "login", "sessions", "setup", "system")
+OWN_PATHS = (
+    "account", "admin", "alerts", "api", "assets", "kiosk", "live", "login", "sessions", "setup", "system",
+)  # fmt: skip
+
+
+_LOOPBACK = re.compile(r"(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|::1")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this machine's alone."""
+    return _LOOPBACK.fullmatch(host.lower()) is not None
 
 
 class ConfigError(ValueError):
@@ -34,6 +47,12 @@ class Config:
     database_url: str | None = field(default=None, repr=False)  # None: the embedded PostgreSQL below data_dir
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    access: Literal["users", "open"] = "users"
+    local_access: Literal["none", "read", "ingest", "admin"] = "none"
+    admin_password_file: Path | None = None
+    secret_key_file: Path | None = None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    user_header: str = ""  # in which a trusted proxy names the user
     heartbeat_seconds: float = 15.0
     retry_seconds: float = 2.0
     queue_frames: int = 1000
@@ -52,6 +71,11 @@ class Config:
     def bind(self) -> str:
         """Where gunicorn listens: ``127.0.0.1:8000`` or ``[::1]:8000``."""
         return _address(self.host, self.port)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the feed, as far as the settings say."""
+        return is_loopback(self.host) and not self.trusted_proxies
 
     @property
     def url(self) -> str:
@@ -92,6 +116,12 @@ class _Reader:
             database_url=self._database_url(),
             cors_origins=self._origins(),
             allowed_hosts=self._hosts(),
+            access=self._word("ACCESS", default.access, ("users", "open")),
+            local_access=self._word("LOCAL_ACCESS", default.local_access, ("none", "read", "ingest", "admin")),
+            admin_password_file=self._file("ADMIN_PASSWORD_FILE", least_bytes=12),
+            secret_key_file=self._file("SECRET_KEY_FILE", least_bytes=32),
+            trusted_proxies=self._networks("TRUSTED_PROXIES"),
+            user_header=self._user_header(),
             heartbeat_seconds=self._seconds("HEARTBEAT_SECONDS", default.heartbeat_seconds),
             retry_seconds=self._seconds("RETRY_SECONDS", default.retry_seconds),
             queue_frames=self._integer("QUEUE_FRAMES", default.queue_frames, 1, 1_000_000),
@@ -171,6 +201,41 @@ class _Reader:
                 "ALLOWED_HOSTS", "names or addresses without port, separated by commas, such as feed.example.org"
             )
         return hosts
+
+    def _word(self, name: str, default: Word, words: tuple[Word, ...]) -> Word:
+        text = self._environ.get(name, default)
+        for word in words:
+            if word == text:
+                return word
+        self._wrong(name, f"one of {', '.join(words)}")
+        return default
+
+    def _file(self, name: str, least_bytes: int = 1) -> Path | None:
+        if name not in self._environ:
+            return None
+        file = Path(self._environ[name]).expanduser().absolute()
+        try:
+            if len(file.read_bytes().strip()) >= least_bytes:
+                return file
+        except OSError:
+            pass
+        self._wrong(name, f"a file that can be read, with {least_bytes} bytes or more in it")
+        return None
+
+    def _networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        try:
+            return tuple(ip_network(part.strip()) for part in self._environ.get(name, "").split(",") if part.strip())
+        except ValueError:
+            self._wrong(name, "addresses or networks separated by commas, such as 127.0.0.1 or 10.1.0.0/16")
+            return ()
+
+    def _user_header(self) -> str:
+        header = self._environ.get("USER_HEADER", "")
+        if header and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", header):
+            self._wrong("USER_HEADER", "the name of a header, such as X-Remote-User")
+        elif header and "TRUSTED_PROXIES" not in self._environ:
+            self._wrong("USER_HEADER", "set together with TRUSTED_PROXIES: nobody else may name a user")
+        return header
 
     def _retention(self, default: Config) -> tuple[float, int]:
         hours, size = default.retention_hours, default.retention_bytes

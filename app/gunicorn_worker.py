@@ -11,11 +11,15 @@ import contextlib
 import logging
 import socket
 from collections import Counter
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
 
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
 log = logging.getLogger(__name__)
+
+Network = IPv4Network | IPv6Network
 
 _DETAIL = b'{"title":"Service Unavailable","status":503,"detail":"Your address has too many requests open here."}'
 _REFUSAL = (
@@ -28,6 +32,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """``share`` is how many connections an address may have with this worker; None: as many as there are."""
 
     share: int | None = None
+    trusted: Sequence[Network] = ()  # proxies, which are many clients
 
     def __init__(self, *arguments: object, **named: object) -> None:
         super().__init__(*arguments, **named)
@@ -43,7 +48,12 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def handle(self, listener: socket.socket, client: socket.socket, addr: tuple[str, int] | str) -> None:
         """Serve a connection, unless its address has its share already."""
         address = addr[0] if isinstance(addr, tuple) else ""  # a Unix socket is one address, the proxy's
-        if self.share is not None and address and self._connections[address] >= self.share:
+        if (
+            self.share is not None
+            and address
+            and self._connections[address] >= self.share
+            and not self._is_proxy(address)
+        ):
             self._refuse(client, address)
             return
         self._connections[address] += 1
@@ -53,6 +63,11 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             self._connections[address] -= 1
             if not self._connections[address]:
                 del self._connections[address]
+
+    def _is_proxy(self, address: str) -> bool:
+        from app.rest.proxies import is_within
+
+        return is_within(address, self.trusted)
 
     def _refuse(self, client: socket.socket, address: str) -> None:
         log.debug("%s has %s connections and is refused another", address, self.share)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, request
 
+from app.rest.takes import ALWAYS, declare
+
 _BUILT = Path(__file__).resolve().parent / "static" / "dashboard"
 # The browser accepts only what is ours: no inline script or style, no other host, no frame around us.
 _POLICY = (
@@ -48,6 +50,7 @@ class _File:
 @pages.get("/account")
 @pages.get("/admin")
 @pages.get("/kiosk")
+@declare(ALWAYS)
 def page(session_id: object = None) -> Response:
     """The one page; the browser decides by the address what it shows."""
     response = _send(_mounted(request.script_root), _ASK_FIRST)
@@ -59,11 +62,13 @@ def page(session_id: object = None) -> Response:
 # Browsers ask for favicon.ico where a page names none, as those below /api.
 @pages.get("/favicon.ico")
 @pages.get("/favicon.svg")
+@declare(ALWAYS)
 def icon() -> Response:
     return _send(_read("favicon.svg"), "public, max-age=86400")
 
 
 @pages.get("/assets/<name>")
+@declare(ALWAYS)
 def asset(name: str) -> Response:
     return _send(_read(f"assets/{name}"), _FOR_EVER)
 

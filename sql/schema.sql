@@ -98,6 +98,59 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.audit(actor text, address text, action text, subject text, details jsonb) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    entry public.access_audit;
+begin
+    select home.audit_id + 1, clock_timestamp(), audit.actor, audit.address, audit.action, audit.subject, audit.details, home.audit_hash
+    into entry.id, entry.at, entry.actor, entry.address, entry.action, entry.subject, entry.details, entry.hash
+    from public.access_home as home for update;
+    entry.hash := public.audit_hash(entry.hash, entry);
+    insert into public.access_audit select entry.*;
+    update public.access_home set audit_id = entry.id, audit_hash = entry.hash;
+    return entry.id;
+end
+$$;
+
+CREATE TABLE public.access_audit (
+    id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    actor text NOT NULL,
+    address text NOT NULL,
+    action text NOT NULL,
+    subject text NOT NULL,
+    details jsonb NOT NULL,
+    hash bytea NOT NULL
+);
+
+COMMENT ON TABLE public.access_audit IS 'Who did what to which row from where. Each entry''s hash covers the one before it.';
+
+CREATE FUNCTION public.audit_hash(before bytea, entry public.access_audit) RETURNS bytea
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select sha256(before || convert_to(jsonb_build_array(
+        entry.id, extract(epoch from entry.at), entry.actor, entry.address, entry.action, entry.subject, entry.details)::text,
+        'UTF8'))
+$$;
+
+CREATE FUNCTION public.count_failure(of_kind text, of_subject text, most_seconds double precision) RETURNS double precision
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    insert into public.access_failures as f values (of_kind, of_subject, 1, now())
+    on conflict (kind, subject) do update set
+        -- What lies an hour back is forgotten.
+        failures = case when f.next_at < now() - interval '1 hour' then 1 else f.failures + 1 end,
+        next_at = now() + make_interval(secs => case
+            when f.next_at < now() - interval '1 hour' or f.failures < 3 then 0
+            else least(most_seconds, 0.25 * 2 ^ least(f.failures - 2, 20)) end)
+    returning greatest(0, extract(epoch from next_at - now()))::double precision
+$$;
+
 CREATE FUNCTION public.database_identity() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -458,6 +511,20 @@ CREATE FUNCTION public.is_reached(threshold public.alert_thresholds, value doubl
                                     else value >= threshold.threshold_value::double precision - margin end
 $$;
 
+CREATE FUNCTION public.keep_an_administrator() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    -- Two administrators who remove each other at once take turns here.
+    perform from public.access_home for update;
+    if not exists (select from public.access_users where role = 'admin' and not is_disabled and ended_at is null) then
+        raise exception 'There would be no administrator left.' using errcode = '23514', column = 'role', table = 'access_users';
+    end if;
+    return null;
+end
+$$;
+
 CREATE FUNCTION public.keep_floor() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -607,6 +674,17 @@ CREATE FUNCTION public.new_secret() RETURNS bytea
     select decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')
 $$;
 
+CREATE FUNCTION public.next_access_version() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update public.access_home set version = version + 1 returning version into new.version;
+    perform pg_notify('access_changes', '');
+    return new;
+end
+$$;
+
 CREATE FUNCTION public.notify_alert_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -706,6 +784,27 @@ CREATE FUNCTION public.notify_session_change() RETURNS trigger
                 return null;
             end
             $$;
+
+CREATE FUNCTION public.pass_on_access() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if tg_table_name = 'access_key_sessions' then
+        update public.access_keys set version = 0 where id = coalesce(new.key_id, old.key_id);
+    elsif tg_table_name = 'access_keys' then
+        update public.access_logins set ended_at = new.ended_at, version = 0 where key_id = new.id and ended_at is null;
+    elsif new.is_disabled or new.ended_at is not null or new.password_hash is distinct from old.password_hash then
+        -- The login that has just given the old password stays.
+        update public.access_logins set ended_at = now()
+        where user_id = new.id and ended_at is null
+          and id::text is distinct from current_setting('people_feed.login', true);
+    elsif new.role <> old.role or new.username <> old.username then
+        update public.access_logins set version = 0 where user_id = new.id and ended_at is null;
+    end if;
+    return null;
+end
+$$;
 
 CREATE FUNCTION public.postpone_change(postponed integer, channel text, table_name text, action text, session_id uuid, old_session_id uuid, new_row text, old_row text) RETURNS void
     LANGUAGE plpgsql
@@ -852,6 +951,15 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.refuse_to_rewrite() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    raise exception 'The audit log is only ever added to.' using errcode = '55000';
+end
+$$;
+
 CREATE FUNCTION public.resolve_alerts_of_threshold() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -988,6 +1096,83 @@ begin
     return new;
 end
 $$;
+
+CREATE TABLE public.access_failures (
+    kind text NOT NULL,
+    subject text NOT NULL,
+    failures integer NOT NULL,
+    next_at timestamp with time zone NOT NULL,
+    CONSTRAINT access_failures_kind_check CHECK ((kind = ANY (ARRAY['account'::text, 'address'::text, 'key'::text])))
+);
+
+CREATE TABLE public.access_home (
+    is_home boolean DEFAULT true NOT NULL,
+    version bigint DEFAULT 0 NOT NULL,
+    secret bytea DEFAULT public.new_secret() NOT NULL,
+    setup_sha256 bytea,
+    audit_id bigint DEFAULT 0 NOT NULL,
+    audit_hash bytea DEFAULT sha256('\x'::bytea) NOT NULL,
+    CONSTRAINT access_home_is_home_check CHECK (is_home)
+);
+
+COMMENT ON COLUMN public.access_home.secret IS 'Signs tickets, unless SECRET_KEY_FILE does.';
+
+COMMENT ON COLUMN public.access_home.setup_sha256 IS 'The token that makes the first administrator, hashed; null once there is one.';
+
+CREATE TABLE public.access_key_sessions (
+    key_id text NOT NULL,
+    session_id uuid NOT NULL
+);
+
+CREATE TABLE public.access_keys (
+    id text NOT NULL,
+    name text NOT NULL,
+    scope text NOT NULL,
+    is_restricted boolean NOT NULL,
+    secret_sha256 bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text,
+    expires_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    version bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT access_keys_id_check CHECK ((id ~ '^[a-z0-9]{8}$'::text)),
+    CONSTRAINT access_keys_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT access_keys_scope_check CHECK ((scope = ANY (ARRAY['read'::text, 'ingest'::text, 'operate'::text, 'metrics'::text, 'admin'::text])))
+);
+
+CREATE TABLE public.access_logins (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    token_sha256 bytea NOT NULL,
+    user_id uuid,
+    key_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    address text NOT NULL,
+    user_agent text NOT NULL,
+    version bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT access_logins_check CHECK (((user_id IS NULL) <> (key_id IS NULL))),
+    CONSTRAINT access_logins_user_agent_check CHECK ((length(user_agent) <= 500))
+);
+
+CREATE TABLE public.access_users (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    username text NOT NULL,
+    role text NOT NULL,
+    password_hash text,
+    identity text,
+    is_disabled boolean DEFAULT false NOT NULL,
+    is_first boolean,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    version bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT access_users_role_check CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text]))),
+    CONSTRAINT access_users_username_check CHECK ((username ~ '^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$'::text))
+);
+
+COMMENT ON COLUMN public.access_users.identity IS 'Who they are at the login of the house: the issuer and the subject.';
 
 CREATE TABLE public.realtime_metrics (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1246,6 +1431,33 @@ CREATE TABLE public.system_config (
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+ALTER TABLE ONLY public.access_audit
+    ADD CONSTRAINT access_audit_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.access_failures
+    ADD CONSTRAINT access_failures_pkey PRIMARY KEY (kind, subject);
+
+ALTER TABLE ONLY public.access_home
+    ADD CONSTRAINT access_home_pkey PRIMARY KEY (is_home);
+
+ALTER TABLE ONLY public.access_key_sessions
+    ADD CONSTRAINT access_key_sessions_pkey PRIMARY KEY (key_id, session_id);
+
+ALTER TABLE ONLY public.access_keys
+    ADD CONSTRAINT access_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.access_keys
+    ADD CONSTRAINT access_keys_secret_sha256_key UNIQUE (secret_sha256);
+
+ALTER TABLE ONLY public.access_logins
+    ADD CONSTRAINT access_logins_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.access_logins
+    ADD CONSTRAINT access_logins_token_sha256_key UNIQUE (token_sha256);
+
+ALTER TABLE ONLY public.access_users
+    ADD CONSTRAINT access_users_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.alert_cursor
     ADD CONSTRAINT alert_cursor_pkey PRIMARY KEY (is_only);
 
@@ -1293,6 +1505,28 @@ ALTER TABLE ONLY public.system_config
 
 ALTER TABLE ONLY public.system_config
     ADD CONSTRAINT system_config_pkey PRIMARY KEY (id);
+
+CREATE INDEX access_failures_next_idx ON public.access_failures USING btree (next_at);
+
+CREATE INDEX access_key_sessions_session_idx ON public.access_key_sessions USING btree (session_id);
+
+CREATE INDEX access_keys_version_idx ON public.access_keys USING btree (version);
+
+CREATE INDEX access_logins_expires_idx ON public.access_logins USING btree (expires_at);
+
+CREATE INDEX access_logins_key_idx ON public.access_logins USING btree (key_id) WHERE (key_id IS NOT NULL);
+
+CREATE INDEX access_logins_user_idx ON public.access_logins USING btree (user_id, address);
+
+CREATE INDEX access_logins_version_idx ON public.access_logins USING btree (version);
+
+CREATE UNIQUE INDEX access_users_first_key ON public.access_users USING btree (is_first) WHERE is_first;
+
+CREATE UNIQUE INDEX access_users_identity_key ON public.access_users USING btree (identity) WHERE (ended_at IS NULL);
+
+CREATE UNIQUE INDEX access_users_username_key ON public.access_users USING btree (lower(username)) WHERE (ended_at IS NULL);
+
+CREATE INDEX access_users_version_idx ON public.access_users USING btree (version);
 
 CREATE INDEX alert_logs_open_idx ON public.alert_logs USING btree (triggered_at, id) WHERE (NOT is_resolved);
 
@@ -1350,6 +1584,22 @@ CREATE OR REPLACE VIEW public.hourly_analytics AS
  HAVING ((sum(c.entered) <> (0)::numeric) OR (sum(c.exited) <> (0)::numeric))
   ORDER BY (date_trunc('hour'::text, c.minute)) DESC;
 
+CREATE TRIGGER access_audit_keep BEFORE DELETE OR UPDATE OR TRUNCATE ON public.access_audit FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_to_rewrite();
+
+CREATE TRIGGER access_key_sessions_pass_on AFTER INSERT OR DELETE ON public.access_key_sessions FOR EACH ROW EXECUTE FUNCTION public.pass_on_access();
+
+CREATE TRIGGER access_keys_pass_on AFTER UPDATE ON public.access_keys FOR EACH ROW EXECUTE FUNCTION public.pass_on_access();
+
+CREATE TRIGGER access_keys_version BEFORE INSERT OR UPDATE OF scope, is_restricted, expires_at, ended_at, name, version ON public.access_keys FOR EACH ROW EXECUTE FUNCTION public.next_access_version();
+
+CREATE TRIGGER access_logins_version BEFORE INSERT OR UPDATE OF expires_at, ended_at, version ON public.access_logins FOR EACH ROW EXECUTE FUNCTION public.next_access_version();
+
+CREATE CONSTRAINT TRIGGER access_users_admin AFTER DELETE OR UPDATE ON public.access_users NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW WHEN ((old.role = 'admin'::text)) EXECUTE FUNCTION public.keep_an_administrator();
+
+CREATE TRIGGER access_users_pass_on AFTER UPDATE ON public.access_users FOR EACH ROW EXECUTE FUNCTION public.pass_on_access();
+
+CREATE TRIGGER access_users_version BEFORE INSERT OR UPDATE OF role, password_hash, is_disabled, ended_at, username, version ON public.access_users FOR EACH ROW EXECUTE FUNCTION public.next_access_version();
+
 CREATE CONSTRAINT TRIGGER alert_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.alert_logs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_alert_change();
 
 CREATE TRIGGER alert_logs_keep_resolved_at BEFORE INSERT OR UPDATE OF is_resolved ON public.alert_logs FOR EACH ROW EXECUTE FUNCTION public.keep_resolved_at();
@@ -1387,6 +1637,18 @@ CREATE TRIGGER sessions_touch_updated_at BEFORE UPDATE ON public.sessions FOR EA
 CREATE TRIGGER threshold_change AFTER UPDATE ON public.alert_thresholds FOR EACH ROW WHEN (((old.session_id IS DISTINCT FROM new.session_id) OR (old.alert_type IS DISTINCT FROM new.alert_type) OR (old.is_active IS DISTINCT FROM new.is_active) OR (old.direction IS DISTINCT FROM new.direction) OR (old.is_total IS DISTINCT FROM new.is_total))) EXECUTE FUNCTION public.resolve_alerts_of_threshold();
 
 CREATE TRIGGER threshold_delete BEFORE DELETE ON public.alert_thresholds FOR EACH ROW EXECUTE FUNCTION public.resolve_alerts_of_threshold();
+
+ALTER TABLE ONLY public.access_key_sessions
+    ADD CONSTRAINT access_key_sessions_key_id_fkey FOREIGN KEY (key_id) REFERENCES public.access_keys(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.access_key_sessions
+    ADD CONSTRAINT access_key_sessions_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.access_logins
+    ADD CONSTRAINT access_logins_key_id_fkey FOREIGN KEY (key_id) REFERENCES public.access_keys(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.access_logins
+    ADD CONSTRAINT access_logins_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.access_users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.alert_logs
     ADD CONSTRAINT alert_logs_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;

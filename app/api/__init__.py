@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app.api import alerts, health, long_poll, metrics, movements, sessions, sse, statistics, system, thresholds
+from app.api import (
+    alerts,
+    health,
+    login,
+    long_poll,
+    metrics,
+    movements,
+    sessions,
+    sse,
+    statistics,
+    system,
+    thresholds,
+    users,
+)
+from app.api.guard import register_guard
 from app.rest.body import register_bodies
 from app.rest.compression import register_compression
 from app.rest.document import register_document
@@ -19,7 +33,9 @@ def register(app: Flask) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.strict_slashes = False
     app.url_map.converters["row"] = RowIdConverter
-    modules = (sessions, movements, alerts, metrics, thresholds, statistics, long_poll, sse, health, system)
+    modules = (
+        sessions, movements, alerts, metrics, thresholds, statistics, long_poll, sse, health, system, login, users,
+    )  # fmt: skip
     endpoints = [module.api for module in modules]
     for one in endpoints:
         app.register_blueprint(one.blueprint())
@@ -27,3 +43,4 @@ def register(app: Flask) -> None:
     register_problems(app)
     register_compression(app)
     register_bodies(app)
+    register_guard(app)

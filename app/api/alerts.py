@@ -9,10 +9,11 @@ from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 from sqlalchemy import select, text, update
 
 from app.postgres.tables import Alert, db
-from app.rest.endpoints import resource_endpoints
+from app.rest.endpoints import Needs, resource_endpoints
 from app.rest.resource import Resource, problem_response
 from app.rest.rows import change_many, changed_answers, read_row, row_response
 from app.rest.schema import Id, OptionalId, Strict, Time, absent, row_schema
+from app.rest.takes import takes
 from app.rest.validation import ById, reads
 
 ALERTS = Resource(
@@ -27,7 +28,8 @@ ALERTS = Resource(
         "alert_type": "alert_type",
     },
 )
-api = resource_endpoints(ALERTS)
+api = resource_endpoints(ALERTS, Needs(create=("ingest", "operate"), change=("operate",)))
+_OPERATE = takes("operate", within="rows")
 
 
 MAX_ALERTS = 10_000
@@ -71,6 +73,7 @@ class Reopen(Strict):
 
 @api.post(
     "/<row:id>/resolve",
+    _OPERATE,
     summary="Resolve an alert",
     responses=lambda: {200: row_schema(ALERTS.title, ALERTS.table), 404: problem_response()},
 )
@@ -80,7 +83,7 @@ def resolve(path: ById) -> Response:
     columns = ALERTS.table.c
     statement = (
         update(ALERTS.table)
-        .where(columns.id == path.id, columns.is_resolved.is_(False))
+        .where(columns.id == path.id, columns.is_resolved.is_(False), *ALERTS.within)
         .values(is_resolved=True)
         .returning(ALERTS.row())
     )
@@ -89,12 +92,12 @@ def resolve(path: ById) -> Response:
     return row_response(row or read_row(ALERTS, path.id))
 
 
-@api.post("/resolve", summary="Resolve many alerts", responses=changed_answers("resolved", "resolved_at"))
+@api.post("/resolve", _OPERATE, summary="Resolve many alerts", responses=changed_answers("resolved", "resolved_at"))
 @reads(body=Resolve)
 def resolve_many(body: Resolve) -> Response:
     """All in one transaction; unknown and resolved alerts are skipped. `resolved_at` lets `/alerts/reopen` undo it."""
     columns = ALERTS.table.c
-    wanted = select(columns.id).where(columns.is_resolved.is_(False))
+    wanted = select(columns.id).where(columns.is_resolved.is_(False), *ALERTS.within)
     if not body.all:
         wanted = wanted.where(columns.id.in_(body.ids))
     elif body.session_id:
@@ -104,10 +107,11 @@ def resolve_many(body: Resolve) -> Response:
     return change_many(statement.values(is_resolved=True), "resolved", "resolved_at")
 
 
-@api.post("/reopen", summary="Undo the resolving of many alerts", responses=changed_answers("reopened"))
+@api.post("/reopen", _OPERATE, summary="Undo the resolving of many alerts", responses=changed_answers("reopened"))
 @reads(body=Reopen)
 def reopen(body: Reopen) -> Response:
     """Those whose condition has ended meanwhile stay resolved."""
     columns = ALERTS.table.c
-    statement = update(ALERTS.table).where(columns.resolved_at == body.resolved_at, columns.is_resolved, _MAY_BE_OPEN)
+    resolved_then = (columns.resolved_at == body.resolved_at, columns.is_resolved, _MAY_BE_OPEN)
+    statement = update(ALERTS.table).where(*resolved_then, *ALERTS.within)
     return change_many(statement.values(is_resolved=False), "reopened")

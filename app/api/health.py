@@ -15,6 +15,7 @@ from app.postgres.probe import hindrance
 from app.rest.document import Endpoints
 from app.rest.problems import RETRY_AFTER_SECONDS, ProblemError
 from app.rest.resource import problem_response
+from app.rest.takes import ALWAYS, NOTHING
 from app.rest.validation import reads
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def _answer(example: dict[str, str]) -> dict[str, object]:
     return {"content": {"application/json": {"schema": schema, "example": example}}}
 
 
-@api.get("/health", summary="Does the process answer?", responses={200: _answer({"status": "ok"})})
+@api.get("/health", ALWAYS, summary="Does the process answer?", responses={200: _answer({"status": "ok"})})
 @reads()
 def health() -> Response:
     return jsonify(status="ok")
@@ -39,6 +40,7 @@ def health() -> Response:
 
 @api.get(
     "/ready",
+    NOTHING,
     summary="Is the Listener live and does the database answer?",
     responses={200: _answer({"status": "ready", "listener": "live", "database": "ok"}), 503: problem_response()},
 )

@@ -14,6 +14,7 @@ from flask import Response
 from pydantic import Field
 
 from app.api.current import current_feed
+from app.api.guard import refuse
 from app.api.subscribe import OptionalCursor, TopicsQuery, filter_of, subscribe
 from app.feed.change import Filter
 from app.feed.feed import Feed
@@ -23,6 +24,7 @@ from app.feed.subscription import Subscription
 from app.rest.document import Endpoints
 from app.rest.resource import problem_response
 from app.rest.schema import absent
+from app.rest.takes import takes
 from app.rest.validation import reads
 
 api = Endpoints("changes", "/api", tag="sse", about="Live changes.")
@@ -49,6 +51,7 @@ class ChangesQuery(TopicsQuery):
 
 @api.get(
     "/changes",
+    takes("read", within="query"),
     summary="The change log in pages, with waiting",
     responses={
         200: {"content": {"application/json": {"schema": _SCHEMA}}},
@@ -83,6 +86,8 @@ def _page(feed: Feed, subscription: Subscription, query: ChangesQuery) -> Respon
             return _answer([change.frame for change in batch.changes], after, reset=False)
         if subscription.is_live and not subscription.queue:  # nothing came while the log was read
             subscription.wait(left)
+        if subscription.is_expelled:
+            raise refuse(401, "access_ended", "What let you in has ended or changed meanwhile.")
         _follow(feed, subscription)
         bounds = log.bounds()
 

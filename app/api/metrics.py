@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.postgres.tables import Metric
-from app.rest.endpoints import resource_endpoints
+from app.rest.endpoints import Needs, resource_endpoints
 from app.rest.resource import Resource
 
 METRICS = Resource(
@@ -14,4 +14,4 @@ METRICS = Resource(
     filters={"session_id": "session_id", "status": "detection_status"},
     ingest=True,
 )
-api = resource_endpoints(METRICS)
+api = resource_endpoints(METRICS, Needs(create=("ingest",), change=("admin",)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.postgres.tables import Movement
-from app.rest.endpoints import resource_endpoints
+from app.rest.endpoints import Needs, resource_endpoints
 from app.rest.resource import Resource
 
 MOVEMENTS = Resource(
@@ -14,4 +14,4 @@ MOVEMENTS = Resource(
     filters={"session_id": "session_id", "direction": "movement_direction", "person_id": "person_id"},
     ingest=True,
 )
-api = resource_endpoints(MOVEMENTS)
+api = resource_endpoints(MOVEMENTS, Needs(create=("ingest",), change=("admin",)))

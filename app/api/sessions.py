@@ -7,10 +7,11 @@ from pydantic import Field
 from sqlalchemy import Double, Update, cast, delete, extract, func, update
 
 from app.postgres.tables import Session, db
-from app.rest.endpoints import resource_endpoints
+from app.rest.endpoints import Needs, resource_endpoints
 from app.rest.resource import Resource, problem_response
 from app.rest.rows import change_many, changed_answers, read_row, row_response
 from app.rest.schema import Id, Strict, Time, row_schema
+from app.rest.takes import takes
 from app.rest.validation import ById, reads
 
 SESSIONS = Resource(
@@ -21,11 +22,14 @@ SESSIONS = Resource(
     orders=("start_time", "updated_at", "session_name"),
     filters={"status": "status", "session_id": "id"},
     search=("session_name", "input_source"),
+    session="id",
+    masked=("input_source",),
 )
-api = resource_endpoints(SESSIONS)
+api = resource_endpoints(SESSIONS, Needs(create=("ingest", "operate"), change=("ingest", "operate")))
 
 
 MAX_SESSIONS = 10_000
+_OPERATE = takes("operate", within="rows")
 _IS_ACTIVE = SESSIONS.table.c.status == "active"
 
 
@@ -53,40 +57,44 @@ def _stopped() -> Update:
 
 @api.post(
     "/<row:id>/stop",
+    takes("ingest", "operate", within="rows"),
     summary="Stop a session",
     responses=lambda: {200: row_schema(SESSIONS.title, SESSIONS.table), 404: problem_response()},
 )
 @reads(path=ById)
 def stop(path: ById) -> Response:
     """Complete an active session: sets status, end_time and duration_seconds. An ended session stays as it is."""
-    statement = _stopped().where(SESSIONS.table.c.id == path.id, _IS_ACTIVE).returning(SESSIONS.row())
+    statement = _stopped().where(SESSIONS.table.c.id == path.id, _IS_ACTIVE, *SESSIONS.within).returning(SESSIONS.row())
     with db.engine.begin() as connection:
         row = connection.execute(statement).scalar()
     return row_response(row or read_row(SESSIONS, path.id))
 
 
-@api.post("/stop", summary="Stop many sessions", responses=changed_answers("stopped", "stopped_at"))
+@api.post("/stop", _OPERATE, summary="Stop many sessions", responses=changed_answers("stopped", "stopped_at"))
 @reads(body=Sessions)
 def stop_many(body: Sessions) -> Response:
     """All in one transaction; unknown and ended ones are skipped. `stopped_at` lets `/sessions/resume` undo it."""
-    return change_many(_stopped().where(SESSIONS.table.c.id.in_(body.ids), _IS_ACTIVE), "stopped", "stopped_at")
+    wanted = (SESSIONS.table.c.id.in_(body.ids), _IS_ACTIVE, *SESSIONS.within)
+    return change_many(_stopped().where(*wanted), "stopped", "stopped_at")
 
 
-@api.post("/resume", summary="Undo the stopping of many sessions", responses=changed_answers("resumed"))
+@api.post("/resume", _OPERATE, summary="Undo the stopping of many sessions", responses=changed_answers("resumed"))
 @reads(body=Resume)
 def resume(body: Resume) -> Response:
     """Those that were changed meanwhile stay as they are."""
     columns = SESSIONS.table.c
     statement = (
         update(SESSIONS.table)
-        .where(columns.updated_at == body.stopped_at, columns.status == "completed")
+        .where(columns.updated_at == body.stopped_at, columns.status == "completed", *SESSIONS.within)
         .values(status="active", end_time=None, duration_seconds=None)
     )
     return change_many(statement, "resumed")
 
 
-@api.post("/delete", summary="Delete many sessions", responses=changed_answers("deleted"))
+@api.post(
+    "/delete", takes("admin", within="rows"), summary="Delete many sessions", responses=changed_answers("deleted")
+)
 @reads(body=Sessions)
 def delete_many(body: Sessions) -> Response:
     """All in one transaction, each with its rows; unknown ones are skipped."""
-    return change_many(delete(SESSIONS.table).where(SESSIONS.table.c.id.in_(body.ids)), "deleted")
+    return change_many(delete(SESSIONS.table).where(SESSIONS.table.c.id.in_(body.ids), *SESSIONS.within), "deleted")

@@ -21,10 +21,12 @@ from app.feed.stream import Stream
 from app.rest.document import Endpoints
 from app.rest.resource import problem_response
 from app.rest.schema import Strict, absent
+from app.rest.takes import takes
 from app.rest.validation import reads
 
 api = Endpoints("sse", "/api/sse", tag="sse", about="Live changes.")
 
+_TAKES = takes("read", within="query", is_stream=True)
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     # Proxies must not store, compress or buffer what has to arrive at once.
@@ -50,6 +52,9 @@ class _Resume(Strict):
     last_event_id: OptionalCursor = Field(
         default_factory=absent, description="Resume after this cursor. The header Last-Event-ID takes precedence."
     )
+    ticket: OptionalCursor = Field(
+        default_factory=absent, description="From `POST /api/tickets`; lets a plain EventSource of another origin in."
+    )
     lastEventId: OptionalCursor = Field(  # noqa: N815 - as polyfills of EventSource spell it
         default_factory=absent, description="The same, as polyfills of EventSource send it; takes precedence."
     )
@@ -67,7 +72,7 @@ class TopicsStreamQuery(TopicsQuery, _Resume):
     """What a client may ask of a stream of several topics."""
 
 
-@api.get("", summary="Several topics on one connection", responses=_ANSWER)
+@api.get("", _TAKES, summary="Several topics on one connection", responses=_ANSWER)
 @reads(query=TopicsStreamQuery)
 def stream_many(query: TopicsStreamQuery) -> Response:
     return _respond(filter_of(query), query)
@@ -78,7 +83,7 @@ def _add_topic(topic: Topic, schema: type[_Resume]) -> None:
         return _respond(filter_of(query, topic), query)
 
     view.__name__ = f"stream_{topic}"
-    api.get(f"/{topic}", summary=f"Changes of {topic}", responses=_ANSWER)(reads(query=schema)(view))
+    api.get(f"/{topic}", _TAKES, summary=f"Changes of {topic}", responses=_ANSWER)(reads(query=schema)(view))
 
 
 for _topic in TOPICS:

@@ -24,6 +24,7 @@ from app.rest.problems import FieldError
 from app.rest.resource import problem_response
 from app.rest.rows import conditional, read_row, row_response
 from app.rest.schema import Described, OptionalBoolean, OptionalId, OptionalTime, Strict, absent
+from app.rest.takes import takes
 from app.rest.validation import ById, reads, refused
 
 MAX_BUCKETS = 10_000
@@ -205,6 +206,7 @@ class Profile(RootModel[list[ProfileHour]]):
 
 @api.get(
     "/sessions/<id>/statistics",
+    takes("read", within="path"),
     summary="A session in numbers",
     responses={200: SessionStatistics, 404: problem_response()},
 )
@@ -216,7 +218,7 @@ def session_statistics(path: ById, query: ZoneQuery) -> Response:
     return _answer(SESSION_STATISTICS, session=path.id, zone=query.tz, margin=margin)
 
 
-@api.get("/stats", summary="Today and now, of all sessions", responses={200: TodayAndNow, 304: None})
+@api.get("/stats", takes("read"), summary="Today and now, of all sessions", responses={200: TodayAndNow, 304: None})
 @reads(query=ZoneQuery)
 def stats(query: ZoneQuery) -> Response:
     """Now is what the cameras of active sessions say, or what their movements add up to; today is counted."""
@@ -230,7 +232,12 @@ def stats(query: ZoneQuery) -> Response:
     )
 
 
-@api.get("/sessions/figures", summary="The figures of active sessions", responses={200: Figures, 304: None})
+@api.get(
+    "/sessions/figures",
+    takes("read", within="query"),
+    summary="The figures of active sessions",
+    responses={200: Figures, 304: None},
+)
 @reads(query=FiguresQuery)
 def session_figures(query: FiguresQuery) -> Response:
     """How many are inside each active session; together they are `now.inside` of `/stats`."""
@@ -248,6 +255,7 @@ def session_figures(query: FiguresQuery) -> Response:
 
 @api.get(
     "/analytics/flow",
+    takes("read", within="query"),
     summary="Entered, exited, occupancy and peak by time",
     responses={200: Flow, 304: None, 409: problem_response()},
 )
@@ -263,6 +271,7 @@ def flow(query: FlowQuery) -> Response:
 
 @api.get(
     "/analytics/profile",
+    takes("read", within="query"),
     summary="A typical week, by weekday and hour",
     responses={200: Profile, 304: None, 409: problem_response()},
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Annotated, cast
 
-from flask import request
+from flask import g, request
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from app.api.current import current_feed
@@ -67,7 +67,7 @@ def subscribe(wanted: Filter) -> Subscription:
         ProblemError: 503, the worker or the client's address is at its limit.
     """
     is_chunked = request.environ["SERVER_PROTOCOL"] != "HTTP/1.0"
-    subscription = Subscription(wanted, request.remote_addr or "", is_chunked=is_chunked)
+    subscription = Subscription(wanted, request.remote_addr or "", is_chunked=is_chunked, owner=g.get("owner"))
     try:
         current_feed().hub.add(subscription)
     except Full as full:

@@ -14,6 +14,7 @@ from flask import Response, jsonify
 from app.api.current import current_feed
 from app.feed.log import unreadable
 from app.rest.document import Endpoints
+from app.rest.takes import takes
 from app.rest.validation import reads
 
 api = Endpoints("system", "/api", tag="health", about="Does it work?")
@@ -39,7 +40,7 @@ _ANSWER: dict[str, Any] = {
 }
 
 
-@api.get("/system", summary="Counters of the worker that answers", responses={200: _ANSWER})
+@api.get("/system", takes("read", "metrics"), summary="Counters of the worker that answers", responses={200: _ANSWER})
 @reads()
 def system() -> Response:
     feed = current_feed()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.postgres.tables import Threshold
-from app.rest.endpoints import resource_endpoints
+from app.rest.endpoints import Needs, resource_endpoints
 from app.rest.resource import Resource
 
 THRESHOLDS = Resource(
@@ -15,4 +15,5 @@ THRESHOLDS = Resource(
     filters={"session_id": "session_id", "active": "is_active"},
     search=("threshold_name",),
 )
-api = resource_endpoints(THRESHOLDS)
+_OPERATE = ("operate",)
+api = resource_endpoints(THRESHOLDS, Needs(create=_OPERATE, change=_OPERATE, delete=_OPERATE))

@@ -16,10 +16,13 @@ from flask.cli import AppGroup, routes_command, run_command
 from app.config import Config, ConfigError
 
 _COMMANDS = {
+    "access": "app.cli.access:access_command",
     "adopt": "app.cli.adopt:command",
+    "audit": "app.cli.access:audit_command",
     "database-url": "app.cli.database:url_command",
     "doctor": "app.cli.doctor:command",
     "grant": "app.cli.grant:command",
+    "key": "app.cli.key:command",
     "migrate": "app.cli.database:migrate_command",
     "prune": "app.cli.prune:command",
     "psql": "app.cli.psql:command",
@@ -29,6 +32,7 @@ _COMMANDS = {
     "simulate": "app.cli.simulate:command",
     "stats": "app.cli.stats:command",
     "tail": "app.cli.tail:command",
+    "user": "app.cli.user:command",
 }
 
 

@@ -13,13 +13,16 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.cli.database import current_config
+from app.cli.database import current_config, database
 from app.cli.event_stream import EventStream
 from app.feed.change import TOPICS
 
@@ -39,14 +42,33 @@ class Refused(Exception):
     """The feed refuses this request, and asking again would not help."""
 
 
-class Tail:
-    """The messages of one stream, across its connections."""
+class _KeyWanted(Refused):
+    """The feed wants a key, or another one."""
 
-    def __init__(self, url: str, topic: str, session_id: str | None, after: str | None) -> None:
+
+class Tail:
+    """The messages of one stream, across its connections.
+
+    Args:
+        new_key: makes a key, where the feed asks for one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        topic: str,
+        session_id: str | None,
+        after: str | None,
+        *,
+        key: str | None = None,
+        new_key: Callable[[], str] | None = None,
+    ) -> None:
         self._url = urlsplit(url)
         self._path = f"{self._url.path}/api/sse/{topic}"
         self._query = urlencode({"session_id": session_id} if session_id else {})
         self._cursor = after
+        self._key = key
+        self._new_key = new_key
         self.retry_seconds = 2.0
 
     def connection(self) -> Iterator[dict[str, Any]]:
@@ -56,14 +78,30 @@ class Tail:
             OSError, http.client.HTTPException: the feed is unavailable.
             Refused: it answers with a refusal; the message is its reason.
         """
+        was_asked = False
+        while True:
+            try:
+                yield from self._connection()
+            except _KeyWanted:
+                if self._new_key is None or was_asked:
+                    raise
+                self._key, was_asked = self._new_key(), True
+            else:
+                return
+
+    def _connection(self) -> Iterator[dict[str, Any]]:
         kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
         connection = kind(self._url.netloc, timeout=_SILENCE_SECONDS)
         try:
             headers = {} if self._cursor is None else {"Last-Event-ID": self._cursor}
+            if self._key:
+                headers["Authorization"] = f"Bearer {self._key}"
             connection.request("GET", f"{self._path}?{self._query}", headers=headers)
             response = connection.getresponse()
             if response.status >= 500:
                 raise ConnectionError(f"it answers {response.status}")
+            if response.status == 401:
+                raise _KeyWanted(_reason(response))
             if response.status != 200:
                 raise Refused(_reason(response))
             if response.headers.get_content_type() != "text/event-stream":
@@ -144,17 +182,56 @@ def follow(tail: Tail, *, as_json: bool = False) -> None:
         time.sleep(tail.retry_seconds * random.uniform(0.5, 1))
 
 
+class _OwnKeys:
+    """Keys for the feed of this machine, whose database the command reaches anyway; each is good for an hour at most."""
+
+    def __init__(self) -> None:
+        self._ids: list[str] = []
+
+    def new(self) -> str:
+        """A key; who holds the database may make one."""
+        from app.access.keys import create_key
+        from app.postgres.tables import db
+
+        self.revoke()
+        with database(), db.engine.begin() as connection:
+            expires_at = datetime.now(UTC) + timedelta(hours=1)
+            key, row = create_key(connection, "flask tail", "read", expires_at=expires_at, created_by="flask tail")
+        self._ids.append(row["id"])
+        return key
+
+    def revoke(self) -> None:
+        """End the keys that were made."""
+        if not self._ids:
+            return
+        from app.access.keys import revoke_key
+        from app.postgres.tables import db
+
+        with suppress(click.ClickException, SQLAlchemyError), database(), db.engine.begin() as connection:
+            while self._ids:
+                revoke_key(connection, self._ids.pop())
+
+
 @click.command("tail")
 @click.argument("topic", type=click.Choice(TOPICS))
 @click.option("--session", type=click.UUID, help="Only changes of this session.")
 @click.option("--after", metavar="CURSOR", help="Start after this cursor instead of now.")
 @click.option("--url", help="The feed; by default the one at HOST and PORT.")
+@click.option("--key", envvar="FEED_KEY", help="A key of scope read; for the feed of this machine one is made.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document per line.")
-def command(topic: str, session: object, after: str | None, url: str | None, as_json: bool) -> None:
+def command(topic: str, session: object, after: str | None, url: str | None, key: str | None, as_json: bool) -> None:
     """Show the changes of TOPIC as they happen, until Ctrl-C."""
     if url is not None and not urlsplit(url).netloc:
         raise click.BadParameter(f"{url} is no URL; http://127.0.0.1:8000 is one.", param_hint="--url")
-    reading = Tail(url or current_config().url, topic, str(session) if session else None, after)
+    keys = _OwnKeys()
+    reading = Tail(
+        url or current_config().url,
+        topic,
+        str(session) if session else None,
+        after,
+        key=key,
+        new_key=keys.new if key is None and url is None else None,
+    )
     # Nothing is being written, so signals may interrupt the reading.
     # SIGINT, too: a shell that starts this in the background has it ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -165,3 +242,5 @@ def command(topic: str, session: object, after: str | None, url: str | None, as_
         return
     except Refused as error:
         raise click.ClickException(str(error)) from error
+    finally:
+        keys.revoke()

@@ -5,6 +5,7 @@ Invariant: a Change is read from its payload once and never altered; every clien
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -32,6 +33,10 @@ _SOURCES: dict[Topic, _Source] = {
 CHANNELS = tuple(source.channel for source in _SOURCES.values())
 TOPIC_OF_TABLE: dict[str, Topic] = {source.table: topic for topic, source in _SOURCES.items()}
 TABLES: dict[Topic, str] = {topic: source.table for topic, source in _SOURCES.items()}
+
+# A camera's address in a payload, up to its host. All clients get the same frame, so none gets user and password:
+# those who may see them read them by REST, which hides them from the others in the same form.
+_USER_INFO = re.compile(r'("input_source":"(?:[^"\\]|\\.)*?://)(?:[^/?#"\\]|\\.)*@')
 
 # Changes of a whole table concern every subscriber of its topic. After the first two, subscribers need a new snapshot.
 _RESETS = ("TRUNCATE", "RESET")
@@ -81,6 +86,8 @@ class Change(NamedTuple):
     def _from_body(cls, body: dict[str, Any], payload: str) -> Change:
         change_id, action, timestamp = int(body["id"]), str(body["action"]), float(body["timestamp"])
         topic = TOPIC_OF_TABLE[body["table"]]
+        if topic == "sessions" and "@" in payload:
+            payload = _USER_INFO.sub(r"\1***@", payload)
         rows = [row for row in (body["data"], body["old_data"]) if row]
         column = "id" if topic == "sessions" else "session_id"
         sessions = [row[column] for row in rows if row.get(column)]

@@ -20,10 +20,11 @@ from app.config import Config
 from app.feed.alerts import Alerts
 from app.feed.counts import Counts
 from app.feed.hub import Hub
-from app.feed.listener import Listener
+from app.feed.listener import Listener, Register
 from app.feed.log import ChangeLog
 from app.feed.periodic import Pause, Periodic
 from app.feed.pruner import Pruner
+from app.feed.subscription import Subscription
 from app.postgres.connections import connect, use_gevent
 
 log = logging.getLogger(__name__)
@@ -49,8 +50,12 @@ class Feed:
     periodic: tuple[Periodic, ...]
 
     @classmethod
-    def from_config(cls, config: Config, database_url: str) -> Feed:
-        """Put the parts together; no I/O."""
+    def from_config(cls, config: Config, database_url: str, register: Register | None = None) -> Feed:
+        """Put the parts together; no I/O.
+
+        Args:
+            register: what the Listener keeps up to date besides.
+        """
         hub = Hub(
             ring_bytes=config.ring_bytes,
             queue_frames=config.queue_frames,
@@ -62,6 +67,7 @@ class Feed:
             partial(connect, database_url, application_name="people-feed listener"),
             hub,
             check_seconds=config.listener_check_seconds,
+            register=register,
         )
         pruner = Pruner(
             partial(connect, database_url, application_name="people-feed pruner", is_patient=True),
@@ -97,6 +103,12 @@ class Feed:
         for loop in self.periodic:
             loop.start()
 
+    def expel(self, is_over: Callable[[Subscription], bool]) -> None:
+        """End the streams of clients that may no longer have them, and cut those that have not ended in a second."""
+        if expelled := self.hub.expel(is_over):
+            log.info("%d streams end because what let them in has", len(expelled))
+            gevent.spawn_later(_DRAIN_SECONDS, _cut, expelled)
+
     def drain(self) -> None:
         """End all streams politely, then cut the clients that read nothing; returns when all streams have ended.
 
@@ -115,6 +127,12 @@ class Feed:
         self.drain()
         self.listener.stop()
         gevent.joinall([gevent.spawn(loop.stop) for loop in self.periodic])
+
+
+def _cut(subscriptions: list[Subscription]) -> None:
+    for subscription in subscriptions:
+        if subscription.client:
+            subscription.client.cut()
 
 
 def _heartbeat(hub: Hub, heartbeat_seconds: float) -> Callable[[Pause], float]:

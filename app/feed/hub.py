@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import gevent
 
@@ -195,6 +195,14 @@ class Hub:
         for subscription in self._subscriptions:
             if subscription.client:
                 subscription.client.cut()
+
+    def expel(self, is_over: Callable[[Subscription], bool]) -> list[Subscription]:
+        """End the streams of clients that may no longer have them; returns their subscriptions."""
+        expelled = [one for one in self._subscriptions if not one.is_expelled and is_over(one)]
+        for subscription in expelled:
+            subscription.expel()
+        self.counts["expelled"] += len(expelled)
+        return expelled
 
     def beat(self, heartbeat_seconds: float) -> None:
         """Send a heartbeat to each client whose last one is ``heartbeat_seconds`` ago. Call it about every second."""

@@ -46,15 +46,32 @@ class Audience(Protocol):
     def set_available(self, is_available: bool) -> None: ...
 
 
+class Register(Protocol):
+    """Something else that has to follow the database: read when the Listener connects, at its NOTIFY and at each
+    check."""
+
+    channel: str
+
+    def read(self, connection: Connection, *, whole: bool = False) -> None: ...
+
+
 class Listener:
     """One LISTEN connection and its greenlet.
 
     Args:
         connect: opens a connection in autocommit mode, or raises psycopg2.Error.
+        register: what is read before anything is published, so that nobody gets what they may no longer have.
         check_seconds: how often the log is read when nothing was notified; also the time limit of a read.
     """
 
-    def __init__(self, connect: Callable[[], Connection], audience: Audience, *, check_seconds: float) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        audience: Audience,
+        *,
+        check_seconds: float,
+        register: Register | None = None,
+    ) -> None:
         self.state: State = "connecting"
         self.since = time.time()
         self.cursor: int | None = None
@@ -64,6 +81,7 @@ class Listener:
         self._connect = connect
         self._audience = audience
         self._check_seconds = check_seconds
+        self._register = register
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._stopping = Event()
         self._secret = b""
@@ -106,9 +124,10 @@ class Listener:
 
     def _listen(self, connection: Connection) -> None:
         with gevent.Timeout(self._check_seconds, TimeoutError("LISTEN got no answer")), connection.cursor() as cursor:
-            for channel in CHANNELS:
+            for channel in (*CHANNELS, *([self._register.channel] if self._register else [])):
                 cursor.execute(f"listen {channel}")
         self._recognize(connection)
+        self._read_register(connection, whole=True)
         # From here on, nothing is missed that commits while we read the bounds of the log.
         self._find_position(connection)
         self._audience.set_available(True)
@@ -125,10 +144,14 @@ class Listener:
                 connection.poll()
             if connection.notifies:
                 # Forgotten before the log is read: the bell of what comes later rings again.
-                texts = [notify.payload for notify in connection.notifies]
+                notifies = list(connection.notifies)
                 connection.notifies.clear()
-                self._unannounced = 0
-                if not self._believe(texts):
+                if self._register and any(notify.channel == self._register.channel for notify in notifies):
+                    self._read_register(connection)
+                texts = [notify.payload for notify in notifies if notify.channel in CHANNELS]
+                if texts:
+                    self._unannounced = 0
+                if texts and not self._believe(texts):
                     self._catch_up(connection)
             if time.monotonic() >= check_at:
                 self._check(connection)
@@ -164,6 +187,11 @@ class Listener:
             log.error("this database is a copy or was restored: its change log restarts and all streams are reset")
         return bool(was_restarted)
 
+    def _read_register(self, connection: Connection, *, whole: bool = False) -> None:
+        if self._register:
+            with self._time_limit():
+                self._register.read(connection, whole=whole)
+
     def _find_position(self, connection: Connection) -> None:
         """Start at the end of the log, or continue from our cursor if the log still reaches it."""
         self._unannounced = 0
@@ -189,6 +217,7 @@ class Listener:
             self.counts["unannounced"] += self._unannounced
             log.warning("%d changes arrived without a NOTIFY, up to %d", self._unannounced, self._at)
         was_restarted = self._recognize(connection)  # a restore in place breaks no connection
+        self._read_register(connection, whole=was_restarted)
         with self._time_limit():
             here = bounds(connection)
         if was_restarted or not here.reach(self._at):

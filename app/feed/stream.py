@@ -26,6 +26,8 @@ from app.feed.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
+_ACCESS_ENDED = "What let you in has ended or changed: it was revoked, has expired, or has other rights now."
+
 
 class Stream:
     """One client's frames.
@@ -94,6 +96,9 @@ class Stream:
         """The bytes due now; b'' when nothing is ready (call again or rest); None at the end of the stream."""
         if self._subscription.gone is not None or self._is_ended:
             return None
+        if self._subscription.is_expelled:
+            self._is_ended = True
+            return sse.error_frame("access_ended", _ACCESS_ENDED, self._sent_back)
         if self._hub.is_draining:
             self._is_ended = True
             return sse.retry_field(self._retry_seconds)

@@ -5,18 +5,20 @@ the hub's hot loop, which says so. A subscription does not know the hub.
 
 States, and what each event makes of them (a test tries every cell):
 
-| state   | go_live | enqueue        | lag    | rest    | wake   | restart | leave |
-|---------|---------|----------------|--------|---------|--------|---------|-------|
-| behind  | live    | ignored        | behind | waiting | behind | behind  | gone  |
-| live    | live    | live, queued   | behind | resting | live   | behind  | gone  |
-| resting | resting | live, queued   | behind | resting | live   | behind  | gone  |
-| waiting | waiting | ignored        | behind | waiting | behind | behind  | gone  |
-| gone    | gone    | ignored        | gone   | gone    | gone   | gone    | gone  |
+| state    | go_live  | enqueue      | lag      | rest     | wake     | restart  | expel    | leave |
+|----------|----------|--------------|----------|----------|----------|----------|----------|-------|
+| behind   | live     | ignored      | behind   | waiting  | behind   | behind   | expelled | gone  |
+| live     | live     | live, queued | behind   | resting  | live     | behind   | expelled | gone  |
+| resting  | resting  | live, queued | behind   | resting  | live     | behind   | expelled | gone  |
+| waiting  | waiting  | ignored      | behind   | waiting  | behind   | behind   | expelled | gone  |
+| expelled | expelled | ignored      | expelled | expelled | expelled | expelled | expelled | gone  |
+| gone     | gone     | ignored      | gone     | gone     | gone     | gone     | gone     | gone  |
 
 - behind: its stream is reading the ring or the log; the hub hands it nothing.
 - live: everything up to the hub's cursor has been handed to it; its sender (or request greenlet) is running.
 - resting: live with nothing due and no greenlet; the hub may write to its socket directly.
 - waiting: not live with nothing to do until the change log is readable again.
+- expelled: the client may no longer have what it asked for; its sender says so and ends.
 - gone: the client has left; ``gone`` says why.
 
 ``go_live`` leads to live only if the cursor has reached the hub's; else the state stays behind. ``enqueue`` leads to
@@ -34,7 +36,7 @@ from gevent.event import Event
 from app.feed.change import Change, Filter
 from app.feed.client_socket import ClientSocket
 
-State = Literal["behind", "live", "resting", "waiting", "gone"]
+State = Literal["behind", "live", "resting", "waiting", "expelled", "gone"]
 
 # The empty queue that all share: most clients never queue anything. Nothing writes to it.
 _NOTHING: list[Change] = []
@@ -44,7 +46,8 @@ class Subscription:
     """One client: what it asks for, how far it has come, and its bounded queue.
 
     ``cursor`` is the id up to which everything that matches has been handed over (written or queued). ``send`` writes
-    to the client's socket: None unless the client is resting and has a socket of its own.
+    to the client's socket: None unless the client is resting and has a socket of its own. ``owner`` is whatever let the
+    client in.
     """
 
     __slots__ = (
@@ -56,18 +59,22 @@ class Subscription:
         "filter",
         "gone",
         "is_chunked",
+        "is_expelled",
         "is_live",
+        "owner",
         "queue",
         "queue_bytes",
         "send",
     )
 
-    def __init__(self, wanted: Filter, address: str = "", *, is_chunked: bool = False) -> None:
+    def __init__(self, wanted: Filter, address: str = "", *, is_chunked: bool = False, owner: object = None) -> None:
         self.filter = wanted
         self.address = address
         self.is_chunked = is_chunked
         self.cursor = 0
         self.is_live = False
+        self.is_expelled = False
+        self.owner = owner
         self.beat_at = time.monotonic()
         self.client: ClientSocket | None = None
         self.send: Callable[[bytes], int] | None = None
@@ -81,13 +88,15 @@ class Subscription:
         """Its state, one of the rows of the table."""
         if self.gone is not None:
             return "gone"
+        if self.is_expelled:
+            return "expelled"
         if self._on_wake is None:
             return "live" if self.is_live else "behind"
         return "resting" if self.is_live else "waiting"
 
     def go_live(self, cursor: int) -> bool:
         """Become live if everything up to ``cursor``, the hub's, has been handed over; returns whether it is live."""
-        if self._on_wake is None and self.gone is None:
+        if self._on_wake is None and self.gone is None and not self.is_expelled:
             self.is_live = self.cursor >= cursor
         return self.is_live
 
@@ -128,7 +137,7 @@ class Subscription:
 
         Call it in the same step that found nothing to do: a wake before rest() is lost.
         """
-        if self.gone is not None:
+        if self.gone is not None or self.is_expelled:
             on_wake()
             return
         self._on_wake = on_wake
@@ -169,6 +178,11 @@ class Subscription:
         if not isinstance(error, BlockingIOError):
             self.leave(str(error))
         return 0
+
+    def expel(self) -> None:
+        """The client may have no more of this: what is queued is dropped, and its sender ends the stream."""
+        self.is_expelled = True
+        self.restart()
 
     def leave(self, why: str) -> None:
         """The client has left; the first reason stands."""

@@ -1,16 +1,18 @@
 """Cross-origin requests: off unless CORS_ORIGINS names the origins that may make them.
 
-Invariant: an origin that is not named gets no CORS header at all. Credentials are never allowed, so ``*`` is safe to
-name. ``Last-Event-ID`` is allowed in both directions: clients other than EventSource send and read it.
+Invariant: an origin that is not named gets no CORS header at all. Cookies are never allowed, so ``*`` is safe to
+name: other origins send a key. ``Last-Event-ID`` is allowed in both directions: clients other than EventSource send and
+read it.
 """
 
 from __future__ import annotations
 
 from flask import Flask, Response, request
 
+_SENT = "Authorization, Content-Type, Last-Event-ID, If-Match, If-None-Match, Idempotency-Key"
 _ALLOWED = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Content-Type, Last-Event-ID, If-Match, If-None-Match, Idempotency-Key",
+    "Access-Control-Allow-Headers": _SENT,
     "Access-Control-Max-Age": "600",
 }
 _EXPOSED = "Last-Event-ID, Link, Location, ETag, Retry-After"

@@ -18,11 +18,17 @@ from flask import Blueprint, Flask, Response, request
 from app.config import CHECKOUT
 from app.rest.problems import Problem
 from app.rest.resource import problem_response
+from app.rest.takes import Takes, declare, takes
 
 if TYPE_CHECKING:
     from flask_openapi3.blueprint import APIBlueprint
 
 View = Callable[..., Response]
+# How clients show who they are; where nobody has to, these are ignored.
+_SECURITY: dict[str, Any] = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key, such as pf_…; or as the password of Basic."},
+    "login": {"type": "apiKey", "in": "cookie", "name": "people_feed"},
+}
 # What the document says of an endpoint: a summary, the responses, extensions.
 Description = Any
 # Status → what stands in the document: a pydantic model, an OpenAPI response object, or None for an empty body.
@@ -34,11 +40,12 @@ class _Endpoint:
     method: str
     rule: str
     view: View
+    takes: Takes
     description: dict[str, Any]
 
 
 class Endpoints:
-    """The endpoints below one prefix. ``get``, ``post`` … declare them as Flask's decorators do.
+    """The endpoints below one prefix. ``get``, ``post`` … declare them as Flask's decorators do, with what each takes.
 
     Args:
         tag, about: the group that they form in the document, and a sentence about it.
@@ -53,25 +60,25 @@ class Endpoints:
         self._responses: dict[Any, Any] = dict(responses or {})
         self._endpoints: list[_Endpoint] = []
 
-    def get(self, rule: str, **description: Description) -> Callable[[View], View]:
+    def get(self, rule: str, takes: Takes, **description: Description) -> Callable[[View], View]:
         """Declare a GET; ``description`` is the document's: ``summary``, ``responses`` (or a function), extensions."""
-        return self._declare("get", rule, description)
+        return self._declare("get", rule, takes, description)
 
-    def post(self, rule: str, **description: Description) -> Callable[[View], View]:
+    def post(self, rule: str, takes: Takes, **description: Description) -> Callable[[View], View]:
         """Declare a POST."""
-        return self._declare("post", rule, description)
+        return self._declare("post", rule, takes, description)
 
-    def put(self, rule: str, **description: Description) -> Callable[[View], View]:
+    def put(self, rule: str, takes: Takes, **description: Description) -> Callable[[View], View]:
         """Declare a PUT."""
-        return self._declare("put", rule, description)
+        return self._declare("put", rule, takes, description)
 
-    def patch(self, rule: str, **description: Description) -> Callable[[View], View]:
+    def patch(self, rule: str, takes: Takes, **description: Description) -> Callable[[View], View]:
         """Declare a PATCH."""
-        return self._declare("patch", rule, description)
+        return self._declare("patch", rule, takes, description)
 
-    def delete(self, rule: str, **description: Description) -> Callable[[View], View]:
+    def delete(self, rule: str, takes: Takes, **description: Description) -> Callable[[View], View]:
         """Declare a DELETE."""
-        return self._declare("delete", rule, description)
+        return self._declare("delete", rule, takes, description)
 
     def blueprint(self) -> Blueprint:
         """The endpoints as Flask serves them."""
@@ -93,13 +100,17 @@ class Endpoints:
             description, view = dict(endpoint.description), endpoint.view
             if callable(responses := description.get("responses")):
                 description["responses"] = responses()
+            if endpoint.takes.scopes:
+                refusals = {401: problem_response(), 403: problem_response()}
+                description["responses"] = {**refusals, **description.get("responses", {})}
+                description["security"] = [{name: []} for name in _SECURITY]
             view.__annotations__ = view.schemas()  # type: ignore[attr-defined]
             getattr(blueprint, endpoint.method)(endpoint.rule, **description)(view)
         return blueprint
 
-    def _declare(self, method: str, rule: str, description: dict[str, Any]) -> Callable[[View], View]:
+    def _declare(self, method: str, rule: str, takes: Takes, description: dict[str, Any]) -> Callable[[View], View]:
         def decorate(view: View) -> View:
-            self._endpoints.append(_Endpoint(method, rule, view, description))
+            self._endpoints.append(_Endpoint(method, rule, declare(takes)(view), takes, description))
             return view
 
         return decorate
@@ -113,6 +124,7 @@ def register_document(app: Flask, endpoints: Sequence[Endpoints]) -> None:
     def document() -> Flask:
         return _document(endpoints, app.url_map.converters, prefix)
 
+    @declare(takes("read"))
     def serve(path: str = "") -> Response:
         return cast(Response, Response.from_app(document().wsgi_app, request.environ))
 
@@ -137,7 +149,7 @@ def _document(endpoints: Sequence[Endpoints], converters: Mapping[str, Any], pre
         info=Info(title="People counting", version=version(), description="Sessions, movements, metrics and alerts."),
         responses={400: problem_response()},
         servers=[Server(url=prefix)] if prefix else None,
-        security_schemes={},  # None would appear in the document as null
+        security_schemes=_SECURITY,
         doc_prefix="/api",
         doc_url="/openapi.json",
         validation_error_status=400,

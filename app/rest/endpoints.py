@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 from flask import Response
@@ -14,10 +15,22 @@ from app.rest.ingest import add_ingest
 from app.rest.lists import ListQuery, list_query, list_response
 from app.rest.resource import Resource, problem_response
 from app.rest.schema import new_schema, page_schema, patch_schema, row_schema
+from app.rest.takes import Takes, takes
 from app.rest.validation import ById, reads
 
+_READ = takes("read", within="rows")
 
-def resource_endpoints(resource: Resource) -> Endpoints:
+
+@dataclass(frozen=True)
+class Needs:
+    """The scopes of which one will do to create a row of a resource, to change one, to delete one."""
+
+    create: tuple[str, ...]
+    change: tuple[str, ...]
+    delete: tuple[str, ...] = ("admin",)
+
+
+def resource_endpoints(resource: Resource, needs: Needs) -> Endpoints:
     """List, export, create, read, replace, merge and delete; a resource's own file may add more."""
     api = Endpoints(
         resource.name,
@@ -28,11 +41,11 @@ def resource_endpoints(resource: Resource) -> Endpoints:
     )
     _add_lists(api, resource)
     if resource.ingest:
-        add_ingest(api, resource)
+        add_ingest(api, resource, takes(*needs.create, within="rows"))
     else:
-        _add_create(api, resource)
+        _add_create(api, resource, takes(*needs.create, within="rows"))
     _add_reads(api, resource)
-    _add_writes(api, resource)
+    _add_writes(api, resource, needs)
     return api
 
 
@@ -50,11 +63,11 @@ def _add_lists(api: Endpoints, resource: Resource) -> None:
 
     text = {"schema": {"type": "string"}}
     files: Responses = {200: {"content": {"application/x-ndjson": text, "text/csv": text}}}
-    api.get("", summary=f"List {resource.name}, newest first", responses=lists)(list_rows)
-    api.get("/export", summary=f"All {resource.name} as NDJSON or CSV, oldest first", responses=files)(export)
+    api.get("", _READ, summary=f"List {resource.name}, newest first", responses=lists)(list_rows)
+    api.get("/export", _READ, summary=f"All {resource.name} as NDJSON or CSV, oldest first", responses=files)(export)
 
 
-def _add_create(api: Endpoints, resource: Resource) -> None:
+def _add_create(api: Endpoints, resource: Resource, needed: Takes) -> None:
     @reads(body=partial(new_schema, resource.title, resource.table))
     def create(body: BaseModel) -> Response:
         return rows.create_row(resource, body)
@@ -63,7 +76,7 @@ def _add_create(api: Endpoints, resource: Resource) -> None:
         row = row_schema(resource.title, resource.table)
         return {200: row, 201: row, **_refusals(409)}
 
-    api.post("", summary=f"Create {resource.a_noun}", responses=answers)(create)
+    api.post("", needed, summary=f"Create {resource.a_noun}", responses=answers)(create)
 
 
 def _add_reads(api: Endpoints, resource: Resource) -> None:
@@ -74,10 +87,10 @@ def _add_reads(api: Endpoints, resource: Resource) -> None:
     def answers() -> Responses:
         return {200: row_schema(resource.title, resource.table), 304: None, 404: problem_response()}
 
-    api.get("/<row:id>", summary=f"Read {resource.a_noun}", responses=answers)(read)
+    api.get("/<row:id>", _READ, summary=f"Read {resource.a_noun}", responses=answers)(read)
 
 
-def _add_writes(api: Endpoints, resource: Resource) -> None:
+def _add_writes(api: Endpoints, resource: Resource, needs: Needs) -> None:
     @reads(path=ById, body=partial(new_schema, resource.title, resource.table))
     def replace(path: ById, body: BaseModel) -> Response:
         return rows.change_row(resource, path.id, body, rows.replacement(resource, body))
@@ -94,9 +107,10 @@ def _add_writes(api: Endpoints, resource: Resource) -> None:
         return {200: row_schema(resource.title, resource.table), **_refusals(404, 409, 412)}
 
     gone: Responses = {204: None, 404: problem_response(), 412: problem_response()}
-    api.put("/<row:id>", summary=f"Replace {resource.a_noun}", responses=answers)(replace)
-    api.patch("/<row:id>", summary=f"Change some fields of {resource.a_noun}", responses=answers)(merge)
-    api.delete("/<row:id>", summary=f"Delete {resource.a_noun}", responses=gone)(remove)
+    change, end = takes(*needs.change, within="rows"), takes(*needs.delete, within="rows")
+    api.put("/<row:id>", change, summary=f"Replace {resource.a_noun}", responses=answers)(replace)
+    api.patch("/<row:id>", change, summary=f"Change some fields of {resource.a_noun}", responses=answers)(merge)
+    api.delete("/<row:id>", end, summary=f"Delete {resource.a_noun}", responses=gone)(remove)
 
 
 def _refusals(*statuses: int) -> Responses:

@@ -43,8 +43,12 @@ def export_query(resource: Resource) -> type[ExportQuery]:
 
 def export_response(resource: Resource, query: ExportQuery) -> Response:
     """A stream of text, oldest rows first."""
-    render, kind = (_csv, "text/csv") if query.format == "csv" else (_ndjson, "application/x-ndjson")
-    body = render(db.engine, resource, filters(resource, query))
+    # The response is rendered after the request: what its caller may see is decided here.
+    kind, columns = "application/x-ndjson", [resource.row()]
+    if query.format == "csv":
+        kind, columns = "text/csv", [_as_in_json(resource.column(name)) for name in resource.columns]
+    pages = _pages(db.engine, resource, columns, filters(resource, query))
+    body = _csv(resource, pages) if query.format == "csv" else _ndjson(pages)
     headers = {
         "Content-Disposition": f'attachment; filename="{resource.name}.{query.format}"',
         "Cache-Control": "no-store",
@@ -66,14 +70,14 @@ def _until_cut(resource: Resource, body: Iterator[str]) -> Iterator[str]:
         raise OSError(errno.ENOTCONN, "the export cannot go on") from error
 
 
-def _ndjson(engine: Engine, resource: Resource, conditions: list[ColumnElement[bool]]) -> Iterator[str]:
-    for rows in _pages(engine, resource, [resource.row()], conditions):
+def _ndjson(pages: Iterator[list[tuple[Any, ...]]]) -> Iterator[str]:
+    for rows in pages:
         yield "\n".join([row[0] for row in rows]) + "\n"
 
 
-def _csv(engine: Engine, resource: Resource, conditions: list[ColumnElement[bool]]) -> Iterator[str]:
-    yield ",".join(column.name for column in resource.table.columns) + "\r\n"
-    for rows in _pages(engine, resource, [_as_in_json(column) for column in resource.table.columns], conditions):
+def _csv(resource: Resource, pages: Iterator[list[tuple[Any, ...]]]) -> Iterator[str]:
+    yield ",".join(resource.columns) + "\r\n"
+    for rows in pages:
         text = io.StringIO()
         csv.writer(text).writerows(rows)
         yield text.getvalue()

@@ -25,9 +25,11 @@ from app.rest.body import read_body
 from app.rest.document import Endpoints, Responses
 from app.rest.idempotency import row_id_of_key
 from app.rest.problems import FieldError, ProblemError, field_errors
+from app.rest.reach import current_reach
 from app.rest.resource import Resource, problem_response
 from app.rest.rows import create_row, row_response
 from app.rest.schema import new_schema
+from app.rest.takes import Takes
 from app.rest.validation import MAX_FIELDS, reads, refuse_encoding, refused
 
 MAX_ROWS = 10_000
@@ -43,7 +45,7 @@ DEFAULT = AsIs("default")
 T = TypeVar("T")
 
 
-def add_ingest(api: Endpoints, resource: Resource) -> None:
+def add_ingest(api: Endpoints, resource: Resource, takes: Takes) -> None:
     """Let POST accept many rows as well; a single row is answered as for any resource."""
 
     @reads()
@@ -62,7 +64,7 @@ def add_ingest(api: Endpoints, resource: Resource) -> None:
 
     summary = f"Create one {resource.noun} or many"
     body = {"requestBody": {"content": _content(resource), "required": True}}
-    api.post("", summary=summary, openapi_extensions=body, responses=_answers(resource))(ingest)
+    api.post("", takes, summary=summary, openapi_extensions=body, responses=_answers(resource))(ingest)
 
 
 def _create_rows(resource: Resource, rows: list[BaseModel]) -> Response:
@@ -129,7 +131,9 @@ def _refuse_unknown_parents(connection: Connection, resource: Resource, rows: li
     for key in resource.table.foreign_keys:
         name, parent = key.parent.name, key.column
         wanted = {row.__dict__[name] for row in rows} - {None}
-        known = {None, *connection.execute(select(parent).where(parent.in_(wanted))).scalars()}
+        sessions = current_reach().sessions if name == resource.session else None
+        inside = [] if sessions is None else [parent.in_(sessions)]
+        known = {None, *connection.execute(select(parent).where(parent.in_(wanted), *inside)).scalars()}
         unknown = [
             FieldError(field=name, message="does not exist", row=number)
             for number, row in enumerate(rows)

@@ -69,8 +69,8 @@ def filter_fields(resource: Resource) -> dict[str, FieldType]:
     for parameter, column in resource.filters.items():
         fields[parameter] = (query_type_of(resource.table.c[column]), Field(default_factory=absent))
     if resource.search:
-        within = f"Text in {' or '.join(resource.search)}, ignoring case."
-        fields["search"] = (QueryText, Field(default_factory=absent, description=within))
+        where = f"Text in {' or '.join(resource.search)}, ignoring case."
+        fields["search"] = (QueryText, Field(default_factory=absent, description=where))
     return fields
 
 
@@ -78,14 +78,14 @@ def filters(resource: Resource, query: Strict) -> list[ColumnElement[bool]]:
     """The conditions for the parameters of ``filter_fields``."""
     columns = resource.table.c
     wanted = {column: getattr(query, parameter) for parameter, column in resource.filters.items()}
-    conditions = [columns[name] == value for name, value in wanted.items() if value is not None]
-    start, end, within = (getattr(query, parameter, None) for parameter in ("from", "to", "search"))
+    conditions = resource.within + [columns[name] == value for name, value in wanted.items() if value is not None]
+    start, end, text = (getattr(query, parameter, None) for parameter in ("from", "to", "search"))
     if start is not None:
         conditions.append(columns[resource.time] >= start)
     if end is not None:
         conditions.append(columns[resource.time] < end)
-    if within is not None:
-        conditions.append(or_(*(columns[name].icontains(within, autoescape=True) for name in resource.search)))
+    if text is not None:
+        conditions.append(or_(*(resource.column(name).icontains(text, autoescape=True) for name in resource.search)))
     return conditions
 
 

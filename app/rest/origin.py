@@ -10,26 +10,20 @@ Reading across origins needs no check here: browsers withhold what CORS does not
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
+from app.config import is_loopback
 from app.rest.problems import ProblemError
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_LOOPBACK = re.compile(r"(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|::1")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host's name or address is this machine's alone."""
-    return _LOOPBACK.fullmatch(host.lower()) is not None
 
 
 def register_origin(app: Flask, host: str, allowed_hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 Invariant: views see the paths that they declare, whether the proxy strips the prefix or passes it on, and also past the
 proxy; ``request.script_root`` is the prefix, and every address that leaves the server begins with it.
-Deliberate: it is a setting. No header of a request says where the app is mounted, since anyone can send one.
+Deliberate: it is a setting, or what a trusted proxy says (proxies.py). No other header says where the app is mounted.
 """
 
 from __future__ import annotations

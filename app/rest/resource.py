@@ -11,9 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, Text, literal_column
+from sqlalchemy import ColumnElement, Table, Text, case, func, literal_column
 
 from app.postgres.tables import Model
+from app.rest.reach import current_reach
+
+# What stands between the scheme and the host of an address: a user, a password.
+_USER_INFO = "://[^/?#]*@"
+_HIDDEN = "://***@"
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Resource:
     filters: dict[str, str] = field(default_factory=dict)  # query parameter → column
     search: tuple[str, ...] = ()
     ingest: bool = False  # POST takes many rows, and the same row again
+    session: str = "session_id"  # the column that says which counting session a row belongs to
+    masked: tuple[str, ...] = ()  # addresses, whose user and password not everyone may see
 
     @property
     def a_noun(self) -> str:
@@ -49,10 +56,43 @@ class Resource:
     def row(self, fields: Sequence[str] = ()) -> ColumnElement[str]:
         """A row as JSON text, of these columns only if there are any."""
         name = self.table.name
-        if not fields:
+        if not fields and not self._hidden:
             return literal_column(f"row_to_json({name})::text", Text)
-        columns = ", ".join(f'{name}."{self.table.c[column].name}"' for column in fields)
+        columns = ", ".join(self._selected(column) for column in fields or self.columns)
         return literal_column(f"(select row_to_json(part)::text from (select {columns}) as part)", Text)
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of its columns."""
+        return [column.name for column in self.table.columns]
+
+    @property
+    def within(self) -> list[ColumnElement[bool]]:
+        """The conditions for the rows that the current request may touch."""
+        sessions = current_reach().sessions
+        return [] if sessions is None else [self.table.c[self.session].in_(sessions)]
+
+    def column(self, name: str) -> ColumnElement[Any]:
+        """A column as the current request may see it."""
+        column = self.table.c[name]
+        return func.regexp_replace(column, _USER_INFO, _HIDDEN) if name in self._hidden else column
+
+    def kept(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values to write: what a client sends back as it was shown is no new value."""
+        return {
+            name: case((self.column(name) == value, self.table.c[name]), else_=value) if name in self._hidden else value
+            for name, value in values.items()
+        }
+
+    @property
+    def _hidden(self) -> tuple[str, ...]:
+        return self.masked if self.masked and current_reach().masks else ()
+
+    def _selected(self, column: str) -> str:
+        name = f'{self.table.name}."{self.table.c[column].name}"'
+        return (
+            f"regexp_replace({name}, '{_USER_INFO}', '{_HIDDEN}') as \"{column}\"" if column in self._hidden else name
+        )
 
 
 def problem_response() -> dict[str, Any]:

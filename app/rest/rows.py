@@ -20,6 +20,7 @@ from app.postgres.tables import db
 from app.rest.document import Responses
 from app.rest.idempotency import row_id_of_key
 from app.rest.problems import FieldError, ProblemError
+from app.rest.reach import current_reach
 from app.rest.resource import Resource, problem_response
 from app.rest.validation import refused
 
@@ -36,10 +37,13 @@ def create_row(resource: Resource, body: BaseModel) -> Response:
     if (key_id or resource.ingest) and "id" in values:
         statement = statement.on_conflict_do_nothing(index_elements=["id"])
     with db.engine.begin() as connection:
+        _refuse_beyond(connection, resource, values, is_new=True)
         found = connection.execute(statement.returning(resource.row(), resource.table.c.id)).one_or_none()
         if found is None:
             return row_response(_repeated(connection, resource, values))
-    row, row_id = found
+        row, row_id = found
+        if resource.session == "id" and (claim := current_reach().claim):
+            claim(connection, row_id)
     response = row_response(row, 201)
     response.headers["Location"] = f"{request.script_root}/api/{resource.name}/{row_id}"
     return response
@@ -49,7 +53,7 @@ def _repeated(connection: Connection, resource: Resource, values: dict[str, Any]
     """The row that has this id already, if it agrees with the body."""
     columns = resource.table.c
     same = [columns[name].is_not_distinct_from(value) for name, value in values.items()]
-    row = connection.execute(select(resource.row()).where(*same)).scalar()
+    row = connection.execute(select(resource.row()).where(*same, *resource.within)).scalar()
     if row is None:
         taken = FieldError(field="id", message="is taken already")
         raise ProblemError(409, "The id is taken already, by a row that differs from this one.", [taken])
@@ -63,7 +67,8 @@ def read_row(resource: Resource, row_id: UUID) -> str:
         ProblemError: 404, there is none.
     """
     with db.engine.connect() as connection:
-        row = connection.execute(select(resource.row()).where(resource.table.c.id == row_id)).scalar()
+        wanted = (resource.table.c.id == row_id, *resource.within)
+        row = connection.execute(select(resource.row()).where(*wanted)).scalar()
     return _existing(resource, row_id, row)
 
 
@@ -71,9 +76,11 @@ def change_row(resource: Resource, row_id: UUID, body: BaseModel, values: dict[s
     """Update the row and return it; an id in the body must be that of the path."""
     if getattr(body, "id", None) not in (None, row_id):
         raise refused(409, [FieldError(field="id", message="is not the id in the path")])
-    values = {name: value for name, value in values.items() if name != "id"}
-    statement = update(resource.table).where(resource.table.c.id == row_id).values(values).returning(resource.row())
+    values = resource.kept({name: value for name, value in values.items() if name != "id"})
+    wanted = (resource.table.c.id == row_id, *resource.within)
+    statement = update(resource.table).where(*wanted).values(values).returning(resource.row())
     with db.engine.begin() as connection:
+        _refuse_beyond(connection, resource, values, is_new=False)
         unchanged = _match(connection, resource, row_id, always=not values)
         row = connection.execute(statement).scalar() if values else unchanged
     return row_response(_existing(resource, row_id, row))
@@ -84,7 +91,8 @@ def delete_row(resource: Resource, row_id: UUID) -> Response:
     table = resource.table
     with db.engine.begin() as connection:
         _match(connection, resource, row_id)
-        gone = connection.execute(delete(table).where(table.c.id == row_id).returning(table.c.id)).scalar()
+        wanted = (table.c.id == row_id, *resource.within)
+        gone = connection.execute(delete(table).where(*wanted).returning(table.c.id)).scalar()
     _existing(resource, row_id, gone)
     return Response(status=204)
 
@@ -112,6 +120,20 @@ def changed_answers(done: str, at: str | None = None) -> Responses:
     }
 
 
+def _refuse_beyond(connection: Connection, resource: Resource, values: dict[str, Any], *, is_new: bool) -> None:
+    """Let no row be put where the request does not reach: a session there does not exist."""
+    sessions = current_reach().sessions
+    if sessions is None or resource.session == "id" or not (is_new or resource.session in values):
+        return
+    session_id, inside = values.get(resource.session), sessions.subquery()
+    known = (
+        isinstance(session_id, UUID)
+        and connection.execute(select(inside.c[0]).where(inside.c[0] == session_id)).first()
+    )
+    if not known:
+        raise refused(409, [FieldError(field=resource.session, message="does not exist")])
+
+
 def _match(connection: Connection, resource: Resource, row_id: UUID, *, always: bool = False) -> str | None:
     """Lock and read the row if the client requires a certain version.
 
@@ -121,9 +143,8 @@ def _match(connection: Connection, resource: Resource, row_id: UUID, *, always: 
     wanted = request.if_match
     if not (wanted or always):
         return None
-    row = connection.execute(
-        select(resource.row()).where(resource.table.c.id == row_id).with_for_update(of=resource.table)
-    ).scalar()
+    lookup = select(resource.row()).where(resource.table.c.id == row_id, *resource.within)
+    row = connection.execute(lookup.with_for_update(of=resource.table)).scalar()
     # Deliberate: a weak tag is enough. Compression, ours or a proxy's, makes tags weak, and equal tags mean equal rows.
     if wanted and not wanted.contains_weak(generate_etag(_existing(resource, row_id, row).encode())):
         raise ProblemError(412, f"The {resource.noun} has changed since you read it; read it again.")

@@ -74,7 +74,7 @@ def test_a_database_url_of_another_kind_is_refused_without_showing_it(url):
 
 
 def test_a_password_is_not_shown_with_the_settings():
-    assert "secret" not in repr(Config.from_environ({"DATABASE_URL": "postgresql://u:secret@h/d"}))
+    assert "sesame" not in repr(Config.from_environ({"DATABASE_URL": "postgresql://u:sesame@h/d"}))
 
 
 def test_origins_are_a_list_without_trailing_slashes():
@@ -108,7 +108,7 @@ def test_a_prefix_that_is_no_path_is_refused(name, prefix):
 
 @pytest.mark.parametrize("prefix", ["/api", "/live/people"])
 def test_a_prefix_that_looks_like_a_path_of_the_feed_is_refused(prefix):
-    with pytest.raises(ConfigError, match="none of the feed's own: alerts, api"):
+    with pytest.raises(ConfigError, match="none of the feed's own: account, admin, alerts, api"):
         Config.from_environ({"URL_PREFIX": prefix})
 
 

@@ -15,8 +15,8 @@ from app.config import CHECKOUT
 FLOORS = (
     ("app.config",),
     ("app.postgres",),
-    ("app.feed", "app.rest"),
-    ("app.api", "app.cli", "app.website", "app.arbiter", "app.gunicorn_worker"),
+    ("app.feed", "app.rest", "app.access"),
+    ("app.api", "app.cli", "app.website", "app.arbiter", "app.gunicorn_log", "app.gunicorn_worker"),
     ("app",),
     ("wsgi",),
 )

@@ -32,8 +32,8 @@ def table():
 
 
 TABLE = table()
-STATES = ("behind", "live", "resting", "waiting", "gone")
-EVENTS = ("go_live", "enqueue", "lag", "rest", "wake", "restart", "leave")
+STATES = ("behind", "live", "resting", "waiting", "expelled", "gone")
+EVENTS = ("go_live", "enqueue", "lag", "rest", "wake", "restart", "expel", "leave")
 
 
 def in_state(state):
@@ -44,6 +44,8 @@ def in_state(state):
         assert subscription.go_live(HUB_CURSOR)
     if state in ("resting", "waiting"):
         subscription.rest(lambda: woken.append("state"), send=len)
+    if state == "expelled":
+        subscription.expel()
     if state == "gone":
         subscription.leave("closed")
     assert subscription.state == state

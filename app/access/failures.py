@@ -1,0 +1,51 @@
+"""Failures: how long those who guess wrong have to wait, whichever worker is asked.
+
+Invariant: nobody is locked out. The wait of an account grows to a few seconds only, and not for an address from which
+its user is signed in; the wait of an address grows to a minute. A try is counted before it is looked at, so many at
+once are no way around.
+Every function works in the transaction of its caller.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy import Connection, text
+
+Kind = Literal["account", "address", "key"]
+MOST_SECONDS: dict[Kind, float] = {"account": 5.0, "address": 60.0, "key": 60.0}
+
+_WAIT = text(
+    "select coalesce(extract(epoch from max(next_at) - now()), 0)::float8 from access_failures"
+    " where (kind, subject) = (:kind, :subject)"
+)
+_COUNT = text("select count_failure(:kind, :subject, :most)")
+_FORGIVE = text(
+    "update access_failures set failures = greatest(0, failures - 1), next_at = now()"
+    " where (kind, subject) = (:kind, :subject)"
+)
+_FORGET = text("delete from access_failures where next_at < now() - interval '1 day'")
+
+
+def seconds_to_wait(connection: Connection, kind: Kind, subject: str) -> float:
+    """How long the subject still has to wait."""
+    seconds: float = connection.execute(_WAIT, {"kind": kind, "subject": subject}).scalar_one()
+    return max(0.0, seconds)
+
+
+def count(connection: Connection, kind: Kind, subject: str) -> float:
+    """Count a failure; returns how long the subject has to wait now."""
+    seconds: float = connection.execute(
+        _COUNT, {"kind": kind, "subject": subject, "most": MOST_SECONDS[kind]}
+    ).scalar_one()
+    return seconds
+
+
+def forgive(connection: Connection, kind: Kind, subject: str) -> None:
+    """The failure that was counted was none."""
+    connection.execute(_FORGIVE, {"kind": kind, "subject": subject})
+
+
+def forget(connection: Connection) -> None:
+    """Remove what is a day old."""
+    connection.execute(_FORGET)
