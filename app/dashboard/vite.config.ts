@@ -78,8 +78,17 @@ export default defineConfig({
     reportCompressedSize: false,
     rolldownOptions: {
       output: {
-        // What the first page needs is one file: it compresses better than many, and asks the server once.
-        codeSplitting: { groups: [{ name: 'first', tags: ['$initial'] }] },
+        // What the first page needs is one file, and what others share another: they compress better, and ask the server once.
+        codeSplitting: {
+          groups: [
+            { name: 'first', tags: ['$initial'], priority: 1 },
+            {
+              name: 'parts',
+              test: /\/src\/(components\/(?!Chart|SessionCharts)|i18n\/(states|refusals)|api\/)/,
+              minShareCount: 2,
+            },
+          ],
+        },
       },
     },
   },

@@ -103,10 +103,10 @@ function Account({ onSignOut }: { onSignOut: (() => void) | undefined }) {
         onClick={follow}
         onPointerEnter={foresee}
         onFocus={foresee}
-        aria-label={`${t('Account')}: ${name ?? ''}, ${what}`}
         title={`${name ?? ''}, ${what}`}
       >
         <Icon name="person" />
+        <span className="unseen">{t('Account')}:</span>
         <span>{name}</span>
         <span className="quiet">{what}</span>
       </a>

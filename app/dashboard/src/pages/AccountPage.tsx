@@ -106,15 +106,9 @@ function ChangePassword({ name, onChanged }: { name: string; onChanged: () => vo
         }}
       >
         {/* For password managers, which look for the name beside the password. */}
-        <input
-          className="unseen"
-          name="username"
-          autoComplete="username"
-          value={name}
-          readOnly
-          tabIndex={-1}
-          aria-hidden
-        />
+        <div className="unseen" aria-hidden="true">
+          <input name="username" autoComplete="username" value={name} readOnly tabIndex={-1} />
+        </div>
         <Password name="old" label={t('Old password')} />
         <Password name="new" label={t('New password')} isNew />
         {typeof state === 'object' && (

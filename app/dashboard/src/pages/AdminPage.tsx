@@ -1,6 +1,7 @@
 /** Administration: who may use the feed, with which keys, and what was done. */
 import { Choice } from '../components/Choice';
 import { Audit } from '../components/Audit';
+import { OpenToAll } from '../components/OpenToAll';
 import { Keys } from '../components/Keys';
 import { Users } from '../components/Users';
 import { useAccess } from '../hooks/useAccess';
@@ -14,14 +15,15 @@ const SHOWN = ['users', 'keys', 'audit'] as const;
 
 export function AdminPage() {
   const { t } = useWords();
-  const { may, loading } = useAccess();
+  const { access, may, loading } = useAccess();
+  const allowed = access !== 'open' && may('admin');
   const asked = useAddress().searchParams.get('show');
   const show = SHOWN.find((one) => one === asked) ?? 'users';
   return (
     <div className="admin-page">
       <div className="toolbar">
         <h1>{t('Administration')}</h1>
-        {may('admin') && (
+        {allowed && (
           <Choice
             label={t('Administration')}
             value={show}
@@ -34,7 +36,11 @@ export function AdminPage() {
           />
         )}
       </div>
-      {!may('admin') ? (
+      {access === 'open' ? (
+        <p>
+          <OpenToAll />
+        </p>
+      ) : !allowed ? (
         !loading && <p>{t('This takes an admin.')}</p>
       ) : show === 'users' ? (
         <Users />

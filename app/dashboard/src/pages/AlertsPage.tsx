@@ -104,6 +104,11 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
           />
         ))}
       </ul>
+      {cut && show === 'open' && !may('operate') && (
+        <p className="note">
+          <Shown rows={alerts.length} cut of={(all) => all.now.open_alerts} />
+        </p>
+      )}
       {cut && show !== 'open' && <p className="quiet note">{t('at least {n}', { n: number(alerts.length) })}</p>}
       {alerts.length > shown && (
         <button type="button" className="more" onClick={() => setShown(shown + 100)}>

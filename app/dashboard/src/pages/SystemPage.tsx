@@ -8,6 +8,7 @@ import { useNow } from '../hooks/useNow';
 import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/language';
 import { Failed, Loading, Panel } from '../components/Panel';
+import { OpenToAll } from '../components/OpenToAll';
 import { Sparkline } from '../components/Sparkline';
 import { Tile } from '../components/Tile';
 import { LISTENER } from '../i18n/states';
@@ -51,8 +52,7 @@ export function SystemPage() {
       <h1 className="unseen">{t('System')}</h1>
       {access === 'open' && (
         <p className="quiet">
-          {t('The feed is open to everyone on this machine. To ask for a password, run')}{' '}
-          <code>./run flask user add NAME --role admin</code>
+          <OpenToAll />
         </p>
       )}
       {error && <Failed error={error} />}
