@@ -88,7 +88,7 @@ export function Audit() {
 /** "role: operator, scope: read" */
 function inWords(details: Readonly<Record<string, unknown>> | null): string {
   return Object.entries(details ?? {})
-    .filter(([, value]) => value !== null && value !== '')
+    .filter(([, value]) => value !== null && value !== '' && !(Array.isArray(value) && value.length === 0))
     .map(([name, value]) => `${name}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
     .join(', ');
 }

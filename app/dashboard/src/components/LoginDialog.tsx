@@ -12,7 +12,9 @@ export function LoginDialog({ username, reason }: { username: string; reason: Re
   const { reload } = useAccess();
   const dialog = useRef<HTMLDialogElement>(null);
   const open = () => {
-    if (dialog.current?.isConnected && !dialog.current.open) dialog.current.showModal();
+    if (!dialog.current?.isConnected || dialog.current.open) return;
+    dialog.current.showModal();
+    dialog.current.querySelector<HTMLInputElement>(username ? '[name=password]' : '[name=username]')?.focus();
   };
   useEffect(open, []);
   return (

@@ -13,8 +13,8 @@ export function LoginForm({ username = '', onEntered }: { username?: string; onE
   const { t, number } = words;
   const now = useNow();
   const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<{ error: unknown; until: number } | null>(null);
-  const left = failure && failure.until > now ? Math.ceil((failure.until - now) / 1000) : 0;
+  const [failure, setFailure] = useState<{ error: unknown; wait: number; until: number } | null>(null);
+  const left = failure && failure.until > now ? Math.min(failure.wait, Math.ceil((failure.until - now) / 1000)) : 0;
   const waited = failure !== null && failure.until > 0 && left === 0;
   const submit = async (form: FormData) => {
     setBusy(true);
@@ -24,7 +24,7 @@ export function LoginForm({ username = '', onEntered }: { username?: string; onE
       onEntered?.();
     } catch (error) {
       const wait = error instanceof RequestError && error.status === 429 ? (error.retryAfter ?? 1) : 0;
-      setFailure({ error, until: wait && Date.now() + wait * 1000 });
+      setFailure({ error, wait, until: wait && Date.now() + wait * 1000 });
       setBusy(false);
     }
   };

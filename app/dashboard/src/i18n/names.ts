@@ -12,7 +12,7 @@ export const PAGE = {
   login: 'Sign in',
   setup: 'Set up',
   account: 'Account',
-  admin: 'Administration',
+  admin: 'Access',
   kiosk: 'Dashboard',
 } as const satisfies Record<string, Key>;
 export const ROLE = { viewer: 'Viewer', operator: 'Operator', admin: 'Admin' } as const satisfies Record<string, Key>;

@@ -260,10 +260,10 @@ export const pages = {
   'What': 'Việc gì',
   'Details': 'Chi tiết',
   'This screen may not show the counts': 'Màn hình này chưa được phép hiện số đếm',
-  'Open the kiosk link of a key here. An admin makes one on the page “Administration”.':
-    'Hãy mở tại đây liên kết dành cho màn hình treo. Quản trị viên tạo liên kết ở trang “Quản trị”.',
-  'The key of this link has ended or was revoked. An admin makes another on the page “Administration”.':
-    'Khóa của liên kết này đã hết hạn hoặc bị thu hồi. Quản trị viên có thể tạo khóa khác ở trang “Quản trị”.',
+  'Open the kiosk link of a key here. An admin makes one on the page “Access”.':
+    'Hãy mở tại đây liên kết dành cho màn hình treo. Quản trị viên tạo liên kết ở trang “Truy cập”.',
+  'The key of this link has ended or was revoked. An admin makes another on the page “Access”.':
+    'Khóa của liên kết này đã hết hạn hoặc bị thu hồi. Quản trị viên có thể tạo khóa khác ở trang “Truy cập”.',
   'The feed is open to everyone on this machine. To ask for a password, run':
     'Ai dùng máy này cũng truy cập được. Để bắt buộc đăng nhập, chạy',
   'No camera is counting yet': 'Chưa có camera nào đếm',

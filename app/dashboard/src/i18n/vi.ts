@@ -84,7 +84,7 @@ export const vi = {
     'Có thể trang đã được cập nhật sau khi thẻ này mở, hoặc máy chủ đang ngoài tầm kết nối.',
   'Reload': 'Tải lại',
   'Account': 'Tài khoản',
-  'Administration': 'Quản trị',
+  'Access': 'Truy cập',
   'Sign out': 'Đăng xuất',
   'Viewer': 'Người xem',
   'Operator': 'Người vận hành',

@@ -1,4 +1,4 @@
-/** Administration: who may use the feed, with which keys, and what was done. */
+/** Access: who may use the feed, with which keys, and what was done. */
 import { Choice } from '../components/Choice';
 import { Audit } from '../components/Audit';
 import { OpenToAll } from '../components/OpenToAll';
@@ -22,10 +22,10 @@ export function AdminPage() {
   return (
     <div className="admin-page">
       <div className="toolbar">
-        <h1>{t('Administration')}</h1>
+        <h1>{t('Access')}</h1>
         {allowed && (
           <Choice
-            label={t('Administration')}
+            label={t('Access')}
             value={show}
             onChange={(value) => setQuery({ show: value === 'users' ? '' : value })}
             options={[

@@ -38,7 +38,7 @@ export function DashboardPage() {
   const name = useSessionNames();
   const nothing = active.ready && movements.ready && active.rows.length === 0 && movements.rows.length === 0;
   const error = active.error ?? movements.error;
-  if (nothing) return <FirstSteps />;
+  if (nothing && !kiosk) return <FirstSteps />;
   return (
     <div className="dashboard">
       <h1 className="unseen">{t('Dashboard')}</h1>

@@ -66,9 +66,9 @@ function Away({ refusal }: { refusal: unknown }) {
       <h1>{t('This screen may not show the counts')}</h1>
       <p role="status">
         {refusal === null
-          ? t('Open the kiosk link of a key here. An admin makes one on the page “Administration”.')
+          ? t('Open the kiosk link of a key here. An admin makes one on the page “Access”.')
           : sentenceOf(refusal, words, {
-              401: 'The key of this link has ended or was revoked. An admin makes another on the page “Administration”.',
+              401: 'The key of this link has ended or was revoked. An admin makes another on the page “Access”.',
             })}
       </p>
     </Empty>
