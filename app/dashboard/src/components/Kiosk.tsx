@@ -1,4 +1,4 @@
-/** Kiosk: a screen that only shows. On it nothing leads elsewhere and nothing can be written, whoever is signed in. */
+/** Kiosk: a screen that only shows. On it nothing leads elsewhere and nothing can be written, no matter who is signed in. */
 import { createContext, useContext, type ReactNode } from 'react';
 import type { Scope } from '../feed/access';
 import { at } from '../feed/mount';

@@ -1,4 +1,4 @@
-/** Set up: the first admin, by whoever has the link that the server has printed. */
+/** Set up: the first admin, by who has the link that the server has printed. */
 import { useEffect, useState } from 'react';
 import { setup } from '../api/access';
 import { RequestError } from '../feed/environment';
