@@ -64,7 +64,7 @@ test('where the name localStorage throws, settings and language last until the p
   const settings = await import('../src/browser/settings');
   const language = await import('../src/i18n/language');
   settings.changeSettings({ theme: 'dark' });
-  language.setLanguage('vi');
+  await language.setLanguage('vi');
   expect(settings.currentSettings()).toEqual({ theme: 'dark', notify: false });
   expect([language.currentWords().language, document.documentElement.lang]).toEqual(['vi', 'vi']);
 });

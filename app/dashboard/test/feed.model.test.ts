@@ -1,4 +1,4 @@
-/** Seeded runs: tabs come and go, connections break, the log is pruned; at the end every replica equals its table. */
+/** Seeded runs: tabs come and go, connections break, the log is pruned, logins end; at the end every replica equals its table. */
 import { describe, expect, test } from 'vitest';
 import { Feed } from '../src/feed/feed';
 import { listOf, type List } from '../src/feed/list';
@@ -43,6 +43,8 @@ async function run(seed: number): Promise<void> {
     const here = tabs.filter((one) => !one.environment.away);
     const tab = here.length > 0 ? pick(here) : undefined;
     if (dice < 0.55) world.commit(pick(TOPICS), pick(['INSERT', 'INSERT', 'UPDATE', 'DELETE']));
+    else if (dice < 0.56) world.endAccess(pick(['access_ended', 'login_required', null]));
+    else if (dice < 0.58) world.signedOut = null;
     else if (dice < 0.62) pick([...world.connections, null])?.fail();
     else if (dice < 0.65) for (const open of world.connections) open.stalled = true;
     else if (dice < 0.68) world.stop();
@@ -65,6 +67,7 @@ async function run(seed: number): Promise<void> {
     await world.clock.advance(random() < 0.1 ? random() * 20_000 : random() * 150);
   }
   world.up = true;
+  world.signedOut = null;
   for (const tab of tabs) tab.environment.comeBack();
   await world.clock.advance(200_000);
   for (const tab of tabs) for (const one of tab.shown) one.check();

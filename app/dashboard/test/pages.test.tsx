@@ -35,6 +35,8 @@ beforeEach(() => {
   vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true);
   vi.stubGlobal('EventSource', Source);
   vi.stubGlobal('fetch', async (url: string) => {
+    if (url.endsWith('/api/me'))
+      return Response.json({ access: 'open', name: null, scopes: ['read', 'operate', 'admin'] });
     if (!server.totals) return Response.json({ detail: 'The database is unavailable.' }, { status: 503 });
     const { pathname, searchParams } = new URL(url, 'http://server');
     if (pathname === '/api/stats') return Response.json(server.totals);

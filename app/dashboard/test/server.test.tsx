@@ -16,12 +16,20 @@ const uses: Readonly<Record<string, [() => unknown, object]>> = {
   useMovementsSSE: [() => hooks.useMovementsSSE(), { movements: [], ...list }],
   useAlertsSSE: [() => hooks.useAlertsSSE(), { alerts: [], ...list }],
   useMetricsSSE: [() => hooks.useMetricsSSE(), { metrics: [], ...list }],
-  useConnection: [() => hooks.useConnection(), { status: 'closed', since: 0, retryAt: null, losses: 0, error: null }],
+  useConnection: [
+    () => hooks.useConnection(),
+    { status: 'closed', since: 0, retryAt: null, losses: 0, error: null, reason: null },
+  ],
+  useAccess: [
+    () => hooks.useAccess(),
+    { access: null, name: null, role: null, scopes: [], loading: true, error: null, signedOut: null },
+  ],
   useReplica: [() => hooks.useReplica('alerts', () => plot), { value: null, loading: true, error: null }],
 };
 
 test('these are all the public hooks', () => {
-  expect(Object.keys(uses).sort()).toEqual(Object.keys(hooks).sort());
+  const all = Object.keys(hooks).filter((name) => name.startsWith('use'));
+  expect(Object.keys(uses).sort()).toEqual(all.sort());
   expect([typeof window, typeof document, typeof EventSource]).toEqual(Array(3).fill('undefined'));
 });
 

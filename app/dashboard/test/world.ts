@@ -2,8 +2,9 @@
  * A small model of what surrounds the feed: a server with tables, change log and streams, and a browser with tabs,
  * locks and channels. Anything can be slow or fail; the seed decides when.
  */
+import type { Me, Reason } from '../src/feed/access';
 import type { Cursor } from '../src/feed/cursor';
-import type { Environment, Locks, SourceEvent } from '../src/feed/environment';
+import { RequestError, type Environment, type Locks, type SourceEvent } from '../src/feed/environment';
 import type { Topic } from '../src/feed/protocol';
 import { Clock } from './clock';
 
@@ -56,6 +57,12 @@ export class World {
   prunedTo = 0;
   up = true;
   opened = 0;
+  /** Why nobody is signed in. */
+  signedOut: Reason | null = null;
+  me: Me = { access: 'user', name: 'ada', role: 'viewer', scopes: ['read'], login_id: null, expires_at: null };
+  /** How often a stream was tried, and how often each path was read. */
+  tried = 0;
+  readonly asked: Record<string, number> = {};
   readonly connections = new Set<Open>();
   readonly #locks = new Map<string, Waiter[]>();
   readonly #channels = new Set<{ name: string; tab: TabEnvironment; heard: (message: unknown) => void }>();
@@ -105,6 +112,15 @@ export class World {
     for (const open of [...this.connections]) open.fail();
   }
 
+  /** The login ends; the streams are told so, and closed. */
+  endAccess(reason: Reason | null): void {
+    this.signedOut = reason;
+    for (const open of [...this.connections]) {
+      open.send(JSON.stringify({ type: 'error', error: 'access_ended', message: '', timestamp: '' }), null);
+      open.fail();
+    }
+  }
+
   openTab(): TabEnvironment {
     return new TabEnvironment(this);
   }
@@ -144,14 +160,18 @@ export class World {
         this.connections.delete(open);
       },
     };
+    this.tried += 1;
     deliver(() => this.#accept(open, query.get('last_event_id')));
     return open.close;
   }
 
-  async read(url: string, tab: TabEnvironment): Promise<{ body: unknown; cursor: Cursor }> {
+  async read(url: string, tab: TabEnvironment): Promise<{ body: unknown; cursor: Cursor | null }> {
+    const { pathname, searchParams } = new URL(url, 'http://model');
+    this.asked[pathname] = (this.asked[pathname] ?? 0) + 1;
     await this.#pause(tab);
     if (!this.up || this.random() < 0.05) throw new Error('503');
-    const { pathname, searchParams } = new URL(url, 'http://model');
+    if (this.signedOut !== null) throw new RequestError(401, { reason: this.signedOut }, 'Sign in.');
+    if (pathname === '/api/me') return { body: this.me, cursor: null };
     const topic = pathname.split('/').at(-1) as Topic;
     const sessionId = searchParams.get('session_id');
     const resolved = searchParams.get('resolved');
@@ -265,7 +285,7 @@ export class World {
   }
 
   #accept(open: Open, lastEventId: string | null): void {
-    if (!this.up || this.random() < 0.1) {
+    if (!this.up || this.signedOut !== null || this.random() < 0.1) {
       open.fail();
       return;
     }
@@ -378,7 +398,7 @@ export class TabEnvironment implements Environment {
   openSource(url: string, heard: (event: SourceEvent) => void, failed: () => void): () => void {
     return this.#world.connect(url, this, heard, failed);
   }
-  getJson(url: string): Promise<{ body: unknown; cursor: Cursor }> {
+  getJson(url: string): Promise<{ body: unknown; cursor: Cursor | null }> {
     return this.#world.read(url, this);
   }
   hidden = false;
@@ -414,6 +434,7 @@ export class TabEnvironment implements Environment {
   }
   /** The browser shows it again. */
   comeBack(): void {
+    if (!this.away) return; // a browser shows a page once for each time that it kept it
     const tasks = this.#frozen ?? [];
     this.#frozen = null;
     for (const task of tasks) task();

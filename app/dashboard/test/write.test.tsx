@@ -11,6 +11,7 @@ import type { Session } from '../src/feed/rows';
 const AT = '2026-11-26T10:42:07.123456+00:00';
 let sent: { method: string; path: string; body: unknown; keepalive: boolean }[];
 let answer: () => Response;
+let scopes: readonly string[] = ['read', 'operate', 'admin'];
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -18,7 +19,8 @@ beforeEach(() => {
   answer = () => Response.json({ resolved: 1500, resolved_at: AT, stopped: 1, stopped_at: AT, deleted: 1 });
   for (const { id } of toastStore.get()) dismiss(id);
   vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true);
-  vi.stubGlobal('fetch', async (path: string, { method, body, keepalive }: RequestInit) => {
+  vi.stubGlobal('fetch', async (path: string, { method, body, keepalive }: RequestInit = {}) => {
+    if (path === '/api/me') return Response.json({ access: 'user', name: 'ada', scopes });
     sent.push({ method: method!, path, body: body && JSON.parse(String(body)), keepalive: keepalive! });
     return answer();
   });
@@ -71,6 +73,27 @@ async function perform(title: string) {
   });
   return root;
 }
+
+test.each([
+  [['read'], []],
+  [
+    ['read', 'operate'],
+    ['Stop', 'Rename'],
+  ],
+  [
+    ['read', 'operate', 'admin'],
+    ['Stop', 'Rename', 'Delete'],
+  ],
+])('who may %j is offered %j', async (may, offered) => {
+  const { accessOf } = await import('../src/feed/shared');
+  scopes = may;
+  const root = createRoot(document.body.appendChild(document.createElement('div')));
+  await act(async () => root.render(<SessionActions session={session('one')} />));
+  await act(async () => accessOf().reload());
+  expect([...document.querySelectorAll('button')].map((one) => one.title)).toEqual(offered);
+  await act(async () => root.unmount());
+  scopes = ['read', 'operate', 'admin'];
+});
 
 test('a session is stopped by the server, and resumed', async () => {
   const root = await perform('Stop');

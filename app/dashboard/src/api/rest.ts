@@ -1,12 +1,8 @@
 /** Requests to the REST API. A refusal becomes a RequestError with a readable message. */
-import { RequestError } from '../feed/environment';
+import { signedOutBy } from '../feed/access';
+import { refusalOf, type RequestError } from '../feed/environment';
 import { at } from '../feed/mount';
-
-interface Problem {
-  title?: string;
-  detail?: string;
-  errors?: { field: string; message: string }[];
-}
+import { accessOf, feedOf } from '../feed/shared';
 
 /** Send JSON; resolves to the row, or null if the response has none. */
 export async function send<R>(
@@ -22,20 +18,22 @@ export async function send<R>(
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   if (response.ok) return response.status === 204 ? null : ((await response.json()) as R);
-  const problem = (await response.json().catch(() => ({}))) as Problem;
-  const fields = (problem.errors ?? []).map((error) => `${error.field} ${error.message}`).join('; ');
-  throw new RequestError(
-    response.status,
-    problem,
-    fields || problem.detail || problem.title || String(response.status),
-  );
+  throw await refused(response, path);
 }
 
 /** GET as JSON. */
 export async function get<R>(path: string, signal?: AbortSignal): Promise<R> {
   const response = await fetch(at(path), { headers: { Accept: 'application/json' }, ...(signal ? { signal } : {}) });
-  const body: unknown = await response.json().catch(() => null);
-  if (!response.ok)
-    throw new RequestError(response.status, body, (body as Problem | null)?.detail ?? String(response.status));
-  return body as R;
+  if (!response.ok) throw await refused(response, path);
+  return (await response.json()) as R;
+}
+
+/** Where nobody is signed in any more, the rest of the page is to know. */
+async function refused(response: Response, path: string): Promise<RequestError> {
+  const error = await refusalOf(response, path);
+  if (signedOutBy(error) !== null && accessOf().get().signedOut === null) {
+    accessOf().reload();
+    feedOf().check();
+  }
+  return error;
 }

@@ -2,7 +2,7 @@
  * Stats: what the server counts, of all sessions or of one, read again when something has changed.
  *
  * Invariant: one request at a time, at most one a second however much changes, none while nothing changes but at local
- * midnight, and none while nobody can see the page. `fresh` says that the totals are those of now: the stream that would report a change is live, and they
+ * midnight, and none while nobody can see the page or is signed in. `fresh` says that the totals are those of now: the stream that would report a change is live, and they
  * were read since it is.
  */
 import { delayBefore } from '../feed/backoff';
@@ -64,6 +64,7 @@ export class Stats<T = Totals> {
   #again = false;
   /** A read is wanted, and waits until the page is seen. */
   #asleep = false;
+  #signedOut = false;
   #reading: AbortController | null = null;
   #cancelRead = () => {};
   #cancelMidnight = () => {};
@@ -74,7 +75,7 @@ export class Stats<T = Totals> {
   readonly #feed: Feed;
   readonly #sessionId: string | null;
   readonly #topics: readonly Topic[];
-  readonly #url: string;
+  readonly #path: string;
 
   /** What is below /api at `path`, which these topics change; of all sessions or of one. */
   constructor(
@@ -87,7 +88,7 @@ export class Stats<T = Totals> {
     this.#feed = feed;
     this.#sessionId = sessionId;
     this.#topics = topics;
-    this.#url = `${feed.options.base}/api/${path}${path.includes('?') ? '&' : '?'}${new URLSearchParams({ tz: zone })}`;
+    this.#path = `/api/${path}${path.includes('?') ? '&' : '?'}${new URLSearchParams({ tz: zone })}`;
   }
 
   /** The state; the same object until it changes. */
@@ -128,8 +129,8 @@ export class Stats<T = Totals> {
     // A page shows figures before its stream is there; what changes until then is read again once it is.
     this.#distrust();
     this.#enter({ live: true });
-    this.#want();
     this.#look();
+    this.#want();
     this.#awaitMidnight();
   }
 
@@ -150,6 +151,9 @@ export class Stats<T = Totals> {
 
   #look(): void {
     const { status, error } = this.#feed.state;
+    const before = this.#signedOut;
+    this.#signedOut = status === 'signed-out';
+    if (before && !this.#signedOut) this.#want();
     if ((status === 'connecting' || status === 'closed') && this.#state.live) {
       this.#cancelReopening ??= this.#feed.environment.later(REOPENING_MS, () => this.#enter({ live: false }));
       return;
@@ -185,7 +189,7 @@ export class Stats<T = Totals> {
   /** Read soon; a read that is in flight may have been answered before the change. */
   #want(delay = 0): void {
     this.#again = this.#reading !== null;
-    if (this.#again) return;
+    if (this.#again || this.#signedOut) return;
     const { environment } = this.#feed;
     const now = environment.now();
     const slept = this.#asleep;
@@ -220,7 +224,7 @@ export class Stats<T = Totals> {
       settle(null);
       reading.abort();
     });
-    environment.getJson(this.#url, reading.signal).then(
+    this.#feed.ask(this.#path, reading.signal).then(
       ({ body }) => settle(body as T | null),
       () => settle(null),
     );

@@ -1,5 +1,6 @@
 /** System: the counters of the workers. Each worker reports only its own, so rates are per worker. */
 import { useEffect, useState } from 'react';
+import { feedOf } from '../feed/shared';
 import { get } from './rest';
 
 export interface Worker {
@@ -54,7 +55,7 @@ export function useWorkers(): { workers: readonly Answered[]; error: Error | nul
       );
     void ask();
     const timer = setInterval(() => {
-      if (!document.hidden) void ask();
+      if (!document.hidden && feedOf().state.status !== 'signed-out') void ask();
     }, EVERY_MS);
     return () => {
       clearInterval(timer);

@@ -5,14 +5,14 @@ import type { Alert, AlertType } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
-import { at } from '../feed/mount';
 import { KIND } from '../i18n/names';
-import type { Key } from '../i18n/vi';
-import { follow } from '../router';
+import type { Key } from '../i18n/language';
+import { Link, useMay } from './Kiosk';
 
 export function AlertRow({ alert, session, select }: { alert: Alert; session: string; select?: ReactNode }) {
   const { t, number, span, dateTime } = useWords();
   const now = useNow();
+  const may = useMay();
   const { busy, run } = useSend();
   // Other programs raise alerts of types of their own.
   const unit: Key = alert.alert_type in KIND ? KIND[alert.alert_type as AlertType][1] : '{n}';
@@ -25,13 +25,7 @@ export function AlertRow({ alert, session, select }: { alert: Alert; session: st
       <div className="alert-main">
         <strong>{alert.alert_message ?? alert.alert_type}</strong>
         <span>
-          {alert.session_id ? (
-            <a href={at(`/sessions/${alert.session_id}`)} onClick={follow}>
-              {session}
-            </a>
-          ) : (
-            session
-          )}
+          {alert.session_id ? <Link to={`/sessions/${alert.session_id}`}>{session}</Link> : session}
           {alert.current_value !== null && alert.threshold_value !== null && (
             <>
               {' '}
@@ -48,7 +42,7 @@ export function AlertRow({ alert, session, select }: { alert: Alert; session: st
         <time>{dateTime(alert.triggered_at)}</time>
         <span>{alert.is_resolved ? lasted : t('open for {time}', { time: span(Math.max(1000, now - began)) })}</span>
       </div>
-      {!alert.is_resolved && (
+      {!alert.is_resolved && may('operate') && (
         <button type="button" disabled={busy} onClick={() => void run(() => resolveAlerts({ ids: [alert.id] }))}>
           {t('Resolve')}
         </button>

@@ -2,6 +2,7 @@
 import { useState } from 'react';
 import { useWords } from '../i18n/language';
 import { Empty } from './Panel';
+import '../style/parts.css';
 
 const SQL = `insert into sessions (session_name, input_source)
 values ('Main door', 'rtsp://camera-1') returning id;

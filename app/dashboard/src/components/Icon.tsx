@@ -1,4 +1,4 @@
-/** Icons: drawn here, 24 by 24, in the colour of the text around them. */
+/** Icons of the shell and the first page: drawn here, 24 by 24, in the colour of the text around them. */
 const PATHS = {
   dashboard: 'M4 13h6V4H4zM14 20h6v-9h-6zM4 20h6v-3H4zM14 7h6V4h-6z',
   live: 'M3 12h4l3-8 4 16 3-8h4',
@@ -13,25 +13,22 @@ const PATHS = {
   auto: 'M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18M12 3v18M12 7h6M12 12h9M12 17h6',
   check: 'M5 12l5 5L20 7',
   close: 'M6 6l12 12M18 6L6 18',
-  pause: 'M8 5v14M16 5v14',
-  play: 'M7 5l12 7-12 7z',
-  stop: 'M6 6h12v12H6z',
-  edit: 'M4 20h4L19 9l-4-4L4 16zM13 7l4 4',
-  trash: 'M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13',
-  plus: 'M12 5v14M5 12h14',
   search: 'M10 4a6 6 0 1 1 0 12 6 6 0 0 1 0-12M15 15l5 5',
-  left: 'M15 5l-7 7 7 7',
-  right: 'M9 5l7 7-7 7',
-  download: 'M12 4v11M7 11l5 5 5-5M4 20h16',
   peak: 'M3 19l6-11 4 6 3-5 5 10z',
+  leave: 'M10 4H5v16h5M9 12h11M16 8l4 4-4 4',
+  admin: 'M12 3l7 3v5c0 5-3 8-7 10-4-2-7-5-7-10V6zM9 12l2 2 4-4',
 } as const;
 
 export type IconName = keyof typeof PATHS;
 
 export function Icon({ name }: { name: IconName }) {
+  return <Drawn path={PATHS[name]} />;
+}
+
+export function Drawn({ path }: { path: string }) {
   return (
     <svg className="icon" viewBox="0 0 24 24" aria-hidden="true">
-      <path d={PATHS[name]} />
+      <path d={path} />
     </svg>
   );
 }

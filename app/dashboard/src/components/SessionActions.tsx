@@ -5,8 +5,9 @@ import { send } from '../api/rest';
 import type { Session } from '../feed/rows';
 import { useWords } from '../i18n/language';
 import { Dialog, Field } from './Dialog';
-import { Icon } from './Icon';
-import { ACTION } from '../i18n/names';
+import { Sign } from './Sign';
+import { useMay } from './Kiosk';
+import { ACTION } from '../i18n/states';
 
 type Action = 'stop' | 'rename' | 'delete';
 
@@ -20,6 +21,7 @@ export function SessionActions({
   onDeleted?: () => void;
 }) {
   const { t } = useWords();
+  const may = useMay();
   const [open, setOpen] = useState<Action | null>(null);
   const onClose = () => setOpen(null);
   const name = session.session_name;
@@ -31,15 +33,15 @@ export function SessionActions({
       aria-label={`${t(ACTION[action])}: ${name}`}
       onClick={() => setOpen(action)}
     >
-      <Icon name={icon} />
+      <Sign name={icon} />
       {!compact && t(ACTION[action])}
     </button>
   );
   return (
     <>
-      {session.status === 'active' && button('stop', 'stop')}
-      {button('rename', 'edit')}
-      {button('delete', 'trash')}
+      {may('operate') && session.status === 'active' && button('stop', 'stop')}
+      {may('operate') && button('rename', 'edit')}
+      {may('admin') && button('delete', 'trash')}
       {open === 'stop' && (
         <Dialog
           title={t('Stop {name}?', { name })}

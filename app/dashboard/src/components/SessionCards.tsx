@@ -6,8 +6,7 @@ import { shownSource, type Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useInside } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
-import { at } from '../feed/mount';
-import { follow } from '../router';
+import { Link } from './Kiosk';
 import { Sparkline } from './Sparkline';
 import { Figure } from './Total';
 
@@ -44,7 +43,7 @@ function Card({ session, reading }: { session: Session; reading: Reading | undef
           : t('Waiting'));
   return (
     <li className={recent || movedAt ? 'card' : 'card quiet-card'}>
-      <a href={at(`/sessions/${session.id}`)} onClick={follow}>
+      <Link to={`/sessions/${session.id}`}>
         <span className="card-name">{session.session_name}</span>
         <span className="card-source">{shownSource(session) ?? '\u00a0'}</span>
         <Figure className="card-count" value={inside} fresh={fresh} asOf={asOf} />
@@ -60,7 +59,7 @@ function Card({ session, reading }: { session: Session; reading: Reading | undef
             </>
           )}
         </span>
-      </a>
+      </Link>
     </li>
   );
 }

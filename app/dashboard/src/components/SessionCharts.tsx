@@ -8,7 +8,7 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import { KEPT, sampled, seriesPlot, type Column, type SeriesSet } from '../plots/series';
 import { useReplica } from '../hooks/useReplica';
 import { useWords } from '../i18n/language';
-import type { Key } from '../i18n/vi';
+import type { Key } from '../i18n/language';
 import { Chart, type ChartData, type Line } from './Chart';
 import { Loading } from './Panel';
 

@@ -1,35 +1,45 @@
-/** The shell around every page: navigation, connection, clock, theme and language. */
+/** The shell around every page: navigation, connection, clock, who is signed in, theme and language. */
 import type { ReactNode } from 'react';
-import { changeSettings, useSettings, type Theme } from '../browser/settings';
+import { useAccess } from '../hooks/useAccess';
 import { useStats } from '../hooks/useStats';
 import { useNow } from '../hooks/useNow';
-import { setLanguage, useWords } from '../i18n/language';
+import { useWords } from '../i18n/language';
 import { at } from '../feed/mount';
-import { follow } from '../router';
+import type { PageName } from '../pages/loaders';
+import { follow, foresee } from '../router';
 import { Connection } from './Connection';
 import { Icon, type IconName } from './Icon';
+import { Preferences } from './Preferences';
 import { Toasts } from './Toasts';
 import { Total } from './Total';
-import { PAGE, THEME } from '../i18n/names';
+import { PAGE, ROLE } from '../i18n/names';
 
-export type PageName = 'dashboard' | 'live' | 'sessions' | 'alerts' | 'system';
-
-const PAGES: readonly { name: PageName; path: string }[] = [
+const PAGES: readonly { name: IconName & PageName; path: string }[] = [
   { name: 'dashboard', path: '/' },
   { name: 'live', path: '/live' },
   { name: 'sessions', path: '/sessions' },
   { name: 'alerts', path: '/alerts' },
   { name: 'system', path: '/system' },
+  { name: 'admin', path: '/admin' },
 ];
-const NEXT_THEME: Readonly<Record<Theme, Theme>> = { system: 'light', light: 'dark', dark: 'system' };
-const THEME_ICON: Readonly<Record<Theme, IconName>> = { system: 'auto', light: 'sun', dark: 'moon' };
-
-export function Shell({ page, children }: { page: PageName | null; children: ReactNode }) {
-  const { t, language, time } = useWords();
-  const { theme } = useSettings();
-  const { totals, fresh } = useStats();
-  const calm = fresh && totals?.now.open_alerts === 0;
-  const now = useNow();
+export function Shell({
+  page,
+  loading = false,
+  ready = true,
+  onSignOut,
+  children,
+}: {
+  page: PageName;
+  /** Whether another page is on its way. */
+  loading?: boolean;
+  /** Whether the server may be asked for data: it is known who is signed in. */
+  ready?: boolean;
+  onSignOut?: () => void;
+  children: ReactNode;
+}) {
+  const { t } = useWords();
+  const { access, may } = useAccess();
+  const pages = PAGES.filter(({ name }) => name !== 'admin' || (access !== 'open' && may('admin')));
   return (
     <div className="shell">
       <a className="skip" href="#content">
@@ -40,37 +50,28 @@ export function Shell({ page, children }: { page: PageName | null; children: Rea
           <Mark />
           <span>{t('People counting')}</span>
         </a>
-        <Connection />
-        <time className="clock">{time(now, true)}</time>
-        <button
-          type="button"
-          className="icon-button"
-          title={t(THEME[theme])}
-          aria-label={t(THEME[theme])}
-          onClick={() => changeSettings({ theme: NEXT_THEME[theme] })}
-        >
-          <Icon name={THEME_ICON[theme]} />
-        </button>
-        <button
-          type="button"
-          className="icon-button"
-          lang={language === 'en' ? 'vi' : 'en'}
-          aria-label={`${language === 'en' ? 'VI' : 'EN'}: ${t('Chuyển sang tiếng Việt')}`}
-          onClick={() => setLanguage(language === 'en' ? 'vi' : 'en')}
-        >
-          {language === 'en' ? 'VI' : 'EN'}
-        </button>
+        {ready && <Connection />}
+        <Clock />
+        <Preferences />
+        <Account onSignOut={onSignOut} />
       </header>
       <nav className="nav" aria-label={t('Pages')}>
-        {PAGES.map(({ name, path }) => (
-          <a key={name} href={at(path)} onClick={follow} aria-current={page === name ? 'page' : undefined}>
+        {pages.map(({ name, path }) => (
+          <a
+            key={name}
+            href={at(path)}
+            onClick={follow}
+            onPointerEnter={foresee}
+            onFocus={foresee}
+            aria-current={name === (page === 'session' ? 'sessions' : page) ? 'page' : undefined}
+          >
             <Icon name={name} />
             <span>{t(PAGE[name])}</span>
-            {name === 'alerts' && !calm && <Total of={({ now }) => now.open_alerts} className="count" />}
+            {name === 'alerts' && ready && <OpenAlerts />}
           </a>
         ))}
       </nav>
-      <main id="content" className="content" tabIndex={-1}>
+      <main id="content" className="content" tabIndex={-1} aria-busy={loading}>
         {children}
       </main>
       <Toasts />
@@ -78,7 +79,51 @@ export function Shell({ page, children }: { page: PageName | null; children: Rea
   );
 }
 
-function Mark() {
+function Clock() {
+  const { time } = useWords();
+  return <time className="clock">{time(useNow(), true)}</time>;
+}
+
+function OpenAlerts() {
+  const { totals, fresh } = useStats();
+  if (fresh && totals?.now.open_alerts === 0) return null;
+  return <Total of={({ now }) => now.open_alerts} className="count" />;
+}
+
+/** Who is signed in; nothing where nobody needs to be. */
+function Account({ onSignOut }: { onSignOut: (() => void) | undefined }) {
+  const { t } = useWords();
+  const { access, name, role } = useAccess();
+  if (access !== 'user' && access !== 'key') return null;
+  const what = role ? t(ROLE[role]) : t('Key');
+  return (
+    <div className="account" role="group" aria-label={t('Account')}>
+      <a
+        href={at('/account')}
+        onClick={follow}
+        onPointerEnter={foresee}
+        onFocus={foresee}
+        title={`${name ?? ''}, ${what}`}
+      >
+        <Icon name="person" />
+        <span className="unseen">{t('Account')}:</span>
+        <span>{name}</span>
+        <span className="quiet">{what}</span>
+      </a>
+      <button
+        type="button"
+        className="icon-button"
+        title={t('Sign out')}
+        aria-label={t('Sign out')}
+        onClick={() => onSignOut?.()}
+      >
+        <Icon name="leave" />
+      </button>
+    </div>
+  );
+}
+
+export function Mark() {
   return (
     <svg className="mark" viewBox="0 0 32 32" aria-hidden="true">
       <path className="mark-in" d="M4 11h14M13 6l5 5-5 5" />

@@ -7,7 +7,8 @@ import { useSend } from '../hooks/useSend';
 import { useWords, type Words } from '../i18n/language';
 import { KIND } from '../i18n/names';
 import { Dialog, Field } from './Dialog';
-import { Icon } from './Icon';
+import { Sign } from './Sign';
+import { useMay } from './Kiosk';
 import { Empty, Loading, Panel } from './Panel';
 
 type Open = { kind: 'edit'; threshold: Threshold | null } | { kind: 'delete'; threshold: Threshold } | null;
@@ -17,6 +18,7 @@ const ADDED: readonly AlertType[] = ['people_count', 'entered_per_minute', 'exit
 export function Thresholds({ name }: { name: (id: string | null) => string }) {
   const words = useWords();
   const { t, number } = words;
+  const may = useMay();
   const [rows, setRows] = useState<readonly Threshold[] | null>(null);
   const [open, setOpen] = useState<Open>(null);
   const { busy, run } = useSend();
@@ -30,10 +32,12 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
     <Panel
       title={t('Thresholds')}
       side={
-        <button type="button" onClick={() => setOpen({ kind: 'edit', threshold: null })}>
-          <Icon name="plus" />
-          {t('New threshold')}
-        </button>
+        may('operate') && (
+          <button type="button" onClick={() => setOpen({ kind: 'edit', threshold: null })}>
+            <Sign name="plus" />
+            {t('New threshold')}
+          </button>
+        )
       }
     >
       {rows === null ? (
@@ -55,29 +59,33 @@ export function Thresholds({ name }: { name: (id: string | null) => string }) {
                   role="switch"
                   aria-label={t('Enable {name}', { name: row.threshold_name })}
                   checked={row.is_active}
-                  disabled={busy}
+                  disabled={busy || !may('operate')}
                   onChange={(event) => {
                     const body = { is_active: event.target.checked };
                     void run(() => send('PATCH', path(row), body)).then(read);
                   }}
                 />
               </label>
-              <button
-                type="button"
-                className="icon-button"
-                aria-label={t('Edit {name}', { name: row.threshold_name })}
-                onClick={() => setOpen({ kind: 'edit', threshold: row })}
-              >
-                <Icon name="edit" />
-              </button>
-              <button
-                type="button"
-                className="icon-button"
-                aria-label={`${t('Delete')}: ${row.threshold_name}`}
-                onClick={() => setOpen({ kind: 'delete', threshold: row })}
-              >
-                <Icon name="trash" />
-              </button>
+              {may('operate') && (
+                <button
+                  type="button"
+                  className="icon-button"
+                  aria-label={t('Edit {name}', { name: row.threshold_name })}
+                  onClick={() => setOpen({ kind: 'edit', threshold: row })}
+                >
+                  <Sign name="edit" />
+                </button>
+              )}
+              {may('operate') && (
+                <button
+                  type="button"
+                  className="icon-button"
+                  aria-label={`${t('Delete')}: ${row.threshold_name}`}
+                  onClick={() => setOpen({ kind: 'delete', threshold: row })}
+                >
+                  <Sign name="trash" />
+                </button>
+              )}
             </li>
           ))}
         </ul>

@@ -6,6 +6,13 @@ export interface SourceEvent {
   lastEventId: string;
 }
 
+export type OpenSource = (
+  url: string,
+  heard: (event: SourceEvent) => void,
+  failed: () => void,
+  cursor: Cursor | null,
+) => () => void;
+
 /** The part of BroadcastChannel that we use. */
 export interface Channel {
   postMessage(message: unknown): void;
@@ -27,8 +34,8 @@ export interface Environment {
   /** Run later; returns a function that cancels. */
   later(milliseconds: number, task: () => void): () => void;
   random(): number;
-  /** Open an EventSource; returns a function that closes it. */
-  openSource(url: string, heard: (event: SourceEvent) => void, failed: () => void): () => void;
+  /** Open a stream at a cursor, which the address names, too; returns a function that closes it. */
+  openSource: OpenSource;
   /** GET as JSON with the cursor at which it was read; rejects on any status but 2xx. */
   getJson(url: string, signal: AbortSignal): Promise<{ body: unknown; cursor: Cursor | null }>;
   /** Undefined where the browser has none: Web Locks need HTTPS or localhost. */
@@ -44,17 +51,65 @@ export interface Environment {
   nextFrame(task: () => void): () => void;
 }
 
+/** What the server says about a refusal, beside its status. */
+interface Problem {
+  title?: string;
+  detail?: string;
+  reason?: string;
+  scope?: string;
+  errors?: { field: string; message: string }[];
+}
+
 /** A request that the server refused or could not answer. */
 export class RequestError extends Error {
   readonly status: number;
   readonly problem: unknown;
+  /** After how many seconds to ask again, if the server said so. */
+  readonly retryAfter: number | null;
 
-  constructor(status: number, problem: unknown, message: string) {
+  constructor(status: number, problem: unknown, message: string, retryAfter: number | null = null) {
     super(message);
     this.name = 'RequestError';
     this.status = status;
     this.problem = problem;
+    this.retryAfter = retryAfter;
   }
+
+  /** The server's code for why, such as "login_required". */
+  get reason(): string | null {
+    return (this.problem as Problem | null)?.reason ?? null;
+  }
+
+  /** The scope that it would take. */
+  get scope(): string | null {
+    return (this.problem as Problem | null)?.scope ?? null;
+  }
+}
+
+/** The error of an answer that is not 2xx, with a readable message. */
+export async function refusalOf(response: Response, url: string): Promise<RequestError> {
+  const problem = ((await response.json().catch(() => null)) ?? {}) as Problem;
+  const fields = (problem.errors ?? []).map((error) => `${error.field} ${error.message}`).join('; ');
+  const said = fields || problem.detail || problem.title || `${response.status} for ${url}`;
+  const { scope } = problem;
+  const message = scope && !said.includes(scope) ? `${said} (needs the scope "${scope}")` : said;
+  return new RequestError(response.status, problem, message, Number(response.headers.get('Retry-After')) || null);
+}
+
+export function eventSource(withCredentials: boolean): OpenSource {
+  return (url, heard, failed) => {
+    const source = new EventSource(url, { withCredentials });
+    source.onmessage = heard;
+    source.onerror = failed;
+    return () => source.close();
+  };
+}
+
+export async function getJson(url: string, init: RequestInit): Promise<{ body: unknown; cursor: Cursor | null }> {
+  const response = await fetch(url, { ...init, headers: { Accept: 'application/json', ...init.headers } });
+  if (!response.ok) throw await refusalOf(response, url);
+  const body: unknown = await response.json().catch(() => null);
+  return { body, cursor: parseCursor(response.headers.get('Last-Event-ID')) };
 }
 
 /** The browser itself. */
@@ -65,18 +120,8 @@ export const browser: Environment = {
     return () => clearTimeout(timer);
   },
   random: () => Math.random(),
-  openSource(url, heard, failed) {
-    const source = new EventSource(url);
-    source.onmessage = heard;
-    source.onerror = failed;
-    return () => source.close();
-  },
-  async getJson(url, signal) {
-    const response = await fetch(url, { signal, headers: { Accept: 'application/json' } });
-    const body: unknown = await response.json().catch(() => null);
-    if (!response.ok) throw new RequestError(response.status, body, `${response.status} for ${url}`);
-    return { body, cursor: parseCursor(response.headers.get('Last-Event-ID')) };
-  },
+  openSource: eventSource(false),
+  getJson: (url, signal) => getJson(url, { signal }),
   get locks() {
     return typeof navigator === 'undefined' ? undefined : (navigator.locks as LockManager | undefined);
   },

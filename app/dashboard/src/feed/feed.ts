@@ -6,6 +6,7 @@
  * that finds a number missing restarts its readers from snapshots. The first reader opens the source, the last one
  * closes it.
  */
+import { signedOutBy } from './access';
 import type { Cursor } from './cursor';
 import { RequestError, type Environment } from './environment';
 import { Listeners } from './listeners';
@@ -21,7 +22,7 @@ type Word =
   | { kind: 'delivery'; leader: string; delivery: Delivery; number: number }
   | { kind: 'state'; leader: string; state: StreamState }
   | { kind: 'needs'; tab: string; needs: Need[] }
-  | { kind: 'retry' };
+  | { kind: 'retry'; refused?: boolean };
 
 /** How long readers that are loading a snapshot may delay the connection for the others. */
 const GATHER_MS = 400;
@@ -64,7 +65,11 @@ export class Feed {
         this.#pass({ message, cursor, coverage: this.#coverage });
         if (message.type === 'connection') this.#serve();
       },
-      state: (state) => this.#passState(state),
+      state: (state) => {
+        this.#passState(state);
+        // Nobody was signed in before the stream was first opened.
+        if (state.status === 'closed') this.#serve();
+      },
     });
     this.#state = this.#stream.state;
     this.#tabs = new Tabs(`change-feed ${this.options.base}`, environment, {
@@ -102,9 +107,19 @@ export class Feed {
 
   /** Read a snapshot by REST, with the cursor at which it was read; rejects on any status but 2xx. */
   async read(path: string, signal: AbortSignal): Promise<{ body: unknown; cursor: Cursor }> {
-    const { body, cursor } = await this.environment.getJson(`${this.options.base}${path}`, signal);
+    const { body, cursor } = await this.ask(path, signal);
     if (cursor === null) throw new RequestError(200, body, `${path} answered without a cursor in Last-Event-ID`);
     return { body, cursor };
+  }
+
+  /** GET as JSON; where it is refused because nobody is signed in, the stream takes notice. */
+  async ask(path: string, signal: AbortSignal): Promise<{ body: unknown; cursor: Cursor | null }> {
+    try {
+      return await this.environment.getJson(`${this.options.base}${path}`, signal);
+    } catch (error) {
+      if (signedOutBy(error) !== null) this.check();
+      throw error;
+    }
   }
 
   /** Attach a reader. Call `declare` once its cursor is known. */
@@ -130,6 +145,12 @@ export class Feed {
   retry(): void {
     if (this.#leading) this.#stream.retry(true);
     else this.#tabs.say({ kind: 'retry' } satisfies Word);
+  }
+
+  /** Something was refused: find out whether it takes signing in. */
+  check(): void {
+    if (this.#leading) this.#stream.check();
+    else this.#say({ kind: 'retry', refused: true });
   }
 
   #start(): void {
@@ -181,7 +202,7 @@ export class Feed {
   /** The network or the page is back: stop waiting, and check whether the connection is still alive. */
   #return(): void {
     if (this.#leading) this.#stream.retry();
-    else if (this.#state.status === 'reconnecting') this.#say({ kind: 'retry' });
+    else if (this.#state.status === 'reconnecting' || this.#state.status === 'signed-out') this.#say({ kind: 'retry' });
     else this.#checkLeader();
   }
 
@@ -206,6 +227,8 @@ export class Feed {
     this.#needs.clear();
     this.#known.clear();
     this.#say({ kind: 'hello', leader: this.#leader, state: this.#stream.state, number: 0 });
+    // What the tab that led before was told is to be found out again: snapshots wait for it.
+    if (this.#state.status === 'signed-out') this.#passState(this.#stream.state);
     // A page that is back asks first of all for what it missed: the answer tells whether its cursors still count.
     if (this.#away) this.#declareNow();
     this.#announce();
@@ -257,7 +280,7 @@ export class Feed {
     for (const entry of all)
       entry.joined ||= status === 'live' && covers(this.#coverage, entry.need, entry.need.cursor);
     const newcomers = all.filter((entry) => !entry.joined).map((entry) => entry.need);
-    if (newcomers.length === 0 || status === 'connecting' || status === 'reconnecting') return;
+    if (newcomers.length === 0 || (status !== 'live' && status !== 'closed')) return;
     const request = requestFor(all.map((entry) => entry.need));
     const since = startFor(this.#stream.cursor, newcomers, status === 'live');
     this.#coverage = { ...request, since };
@@ -297,7 +320,8 @@ export class Feed {
   #hear(word: Word): void {
     if (word.kind === 'needs') this.#hearNeeds(word.tab, word.needs);
     else if (word.kind === 'retry') {
-      if (this.#leading) this.#stream.retry(true);
+      if (this.#leading && word.refused) this.#stream.check();
+      else if (this.#leading) this.#stream.retry(true);
     } else if (!this.#leading && !this.#away) this.#hearLeader(word);
   }
 

@@ -2,7 +2,8 @@
  * Replica: a value that starts as a snapshot and follows the changes.
  *
  * Invariant: `value` is what `load` would have returned at the last applied change. Knows no React. The first listener
- * starts it, the last one stops it; listeners are called at most once per frame.
+ * starts it, the last one stops it; listeners are called at most once per frame. What was refused while nobody is signed
+ * in is read again once somebody is, and not before.
  */
 import type { Feed } from './feed';
 import type { Cursor } from './cursor';
@@ -47,7 +48,9 @@ export class Replica<V> {
   #reader: Reader | null = null;
   #loading = new AbortController();
   #failures = 0;
+  #signedOut = false;
   #cancelRetry = () => {};
+  #stopWatching = () => {};
   #cancelFrame: (() => void) | null = null;
   readonly #listeners = new Listeners();
   readonly #feed: Feed;
@@ -78,6 +81,8 @@ export class Replica<V> {
   }
 
   #start(): void {
+    this.#stopWatching = this.#feed.watch(() => this.#look());
+    this.#look();
     this.#reader = this.#feed.attach(this.#plot.topics, this.#plot.sessionId, {
       change: (change) => this.#collect(change),
       reset: () => this.#load(),
@@ -86,6 +91,7 @@ export class Replica<V> {
   }
 
   #stop(): void {
+    this.#stopWatching();
     this.#loading.abort();
     this.#cancelRetry();
     this.#cancelFrame?.();
@@ -94,6 +100,14 @@ export class Replica<V> {
     if (this.#reader) this.#feed.detach(this.#reader);
     this.#reader = null;
     this.#stopped();
+  }
+
+  #look(): void {
+    const before = this.#signedOut;
+    this.#signedOut = this.#feed.state.status === 'signed-out';
+    if (!before || this.#signedOut || this.#state.error === null) return;
+    this.#failures = 0;
+    this.reload();
   }
 
   #load(): void {
@@ -126,7 +140,9 @@ export class Replica<V> {
     const { environment, options } = this.#feed;
     const delay = delayBefore(this.#failures, options.reconnectMs, environment.random());
     this.#failures += 1;
-    this.#cancelRetry = environment.later(delay, () => this.reload());
+    this.#cancelRetry = environment.later(delay, () => {
+      if (!this.#signedOut) this.reload();
+    });
   }
 
   #collect(change: Change): void {

@@ -9,8 +9,11 @@ export {
   type Rows,
   type RowsOptions,
 } from './useRows';
+export { useAccess, type AccessResult } from './useAccess';
 export { useConnection } from './useConnection';
 export { useReplica } from './useReplica';
+export { setAccess, type AccessOptions } from '../feed/credentials';
+export type { Me, Reason, Role, Scope } from '../feed/access';
 export type { Cursor } from '../feed/cursor';
 export type { Change, ChangeOf, Message, Topic } from '../feed/protocol';
 export type { Plot, ReplicaState, Snapshot } from '../feed/replica';

@@ -81,7 +81,7 @@ export function useSSE(endpoint: string, options: SSEOptions = {}): SSEResult {
     if (failure !== null) attempt(() => latest.current.onError?.(new Error(failure)));
   }, [failure]);
 
-  const lost = state.status === 'reconnecting';
+  const lost = state.status === 'reconnecting' || state.status === 'signed-out';
   useEffect(() => {
     if (lost && !autoReconnect) setWanted(false);
   }, [lost, autoReconnect]);

@@ -1,14 +1,28 @@
-/** Language: words, numbers and times as the user reads them. Follows the browser until the user chooses. */
+/**
+ * Language: words, numbers and times as the user reads them. Follows the browser until the user chooses. Vietnamese is
+ * loaded where it is read, in two parts; a text that is not here is shown in English.
+ */
 import { useSyncExternalStore } from 'react';
 import { recall, remember } from '../browser/storage';
 import { Listeners } from '../feed/listeners';
-import { vi, type Key } from './vi';
+import type { vi } from './vi';
+import type { pages } from './vi.pages';
+
+/** The texts, in English. */
+export type Key = keyof typeof vi | keyof typeof pages;
 
 export type Language = 'en' | 'vi';
 export type Values = Readonly<Record<string, string | number>>;
 
 const STORED = 'language';
 const listeners = new Listeners();
+const vietnamese: Partial<Record<Key, string>> = {};
+const PARTS = {
+  shell: () => import('./vi').then((file): object => file.vi),
+  pages: () => import('./vi.pages').then((file): object => file.pages),
+};
+type Part = keyof typeof PARTS;
+const here = new Set<Part>();
 let words = wordsFor(initialLanguage());
 
 /** Everything that depends on the language; a new object when it changes. */
@@ -33,7 +47,20 @@ export function currentWords(): Words {
   return words;
 }
 
-export function setLanguage(language: Language): void {
+/** Load the words of these parts in the user's language; null if they are here. Rejects where they cannot be loaded. */
+export function loadWords(parts: readonly Part[], language = words.language): Promise<unknown> | null {
+  const missing = language === 'en' ? [] : parts.filter((part) => !here.has(part));
+  if (missing.length === 0) return null;
+  return Promise.all(
+    missing.map(async (part) => {
+      Object.assign(vietnamese, await PARTS[part]());
+      here.add(part);
+    }),
+  );
+}
+
+export async function setLanguage(language: Language): Promise<void> {
+  await loadWords(['shell', 'pages'], language);
   remember(STORED, language);
   words = wordsFor(language);
   document.documentElement.lang = language;
@@ -61,7 +88,9 @@ function wordsFor(language: Language): Words {
     minute: '2-digit',
   });
   const t = (key: Key, values: Values = {}) =>
-    (language === 'vi' ? vi[key] : key).replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''));
+    ((language === 'vi' && vietnamese[key]) || key).replace(/\{(\w+)\}/g, (_, name: string) =>
+      String(values[name] ?? ''),
+    );
   const number = (value: number, digits = 0) => (digits > 0 ? one : whole).format(value);
   const span = (milliseconds: number) => {
     const seconds = Math.max(0, milliseconds) / 1000;

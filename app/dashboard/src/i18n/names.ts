@@ -1,34 +1,32 @@
-/** Texts for the states and kinds that rows and workers have, and for the pages. */
+/** Texts for the kinds and directions that rows have, for the connection and for the pages. */
 import type { AlertType } from '../feed/rows';
-import type { Key } from './vi';
+import type { Key } from './language';
 
-export const STATUS = {
-  active: 'Active',
-  completed: 'Completed',
-  error: 'Error',
-  cancelled: 'Cancelled',
-} as const satisfies Record<string, Key>;
-export const LISTENER = {
-  connecting: 'Connecting',
-  live: 'Live',
-  reconnecting: 'Reconnecting',
-  stopped: 'Stopped',
-} as const satisfies Record<string, Key>;
 export const PAGE = {
   dashboard: 'Dashboard',
   live: 'Live',
   sessions: 'Sessions',
+  session: 'Session',
   alerts: 'Alerts',
   system: 'System',
+  login: 'Sign in',
+  setup: 'Set up',
+  account: 'Account',
+  admin: 'Access',
+  kiosk: 'Dashboard',
 } as const satisfies Record<string, Key>;
+export const ROLE = { viewer: 'Viewer', operator: 'Operator', admin: 'Admin' } as const satisfies Record<string, Key>;
 export const THEME = {
   system: 'Colours: same as system',
   light: 'Colours: light',
   dark: 'Colours: dark',
 } as const satisfies Record<string, Key>;
 export const DIRECTION = { in: 'In', out: 'Out' } as const satisfies Record<string, Key>;
-export const CONNECTION = { connecting: 'Connecting', closed: 'Not connected' } as const satisfies Record<string, Key>;
-export const ACTION = { stop: 'Stop', rename: 'Rename', delete: 'Delete' } as const satisfies Record<string, Key>;
+export const CONNECTION = {
+  'connecting': 'Connecting',
+  'closed': 'Not connected',
+  'signed-out': 'Signed out',
+} as const satisfies Record<string, Key>;
 /** What thresholds watch and alerts tell, and its values with their unit: every `alert_type` of the server. */
 export const KIND = {
   people_count: ['people', '{n} people'],

@@ -12,10 +12,14 @@ import { useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
 import { Dialog } from '../components/Dialog';
-import { Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
+import { useMay } from '../components/Kiosk';
+import { Choice } from '../components/Choice';
+import { Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Thresholds } from '../components/Thresholds';
 import { AllClear, Shown } from '../components/Total';
 import { setQuery, useAddress } from '../router';
+import '../style/parts.css';
+import '../style/pages.css';
 
 type Show = 'open' | 'resolved' | 'all';
 const RESOLVED: Readonly<Record<Show, boolean | undefined>> = { open: false, resolved: true, all: undefined };
@@ -28,6 +32,7 @@ export function AlertsPage() {
   const name = useSessionNames();
   return (
     <div className="alerts-page">
+      <h1 className="unseen">{t('Alerts')}</h1>
       <Panel
         title={t('Alerts')}
         side={
@@ -59,6 +64,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const [shown, setShown] = useState(100);
   const { busy, run } = useSend();
+  const may = useMay();
   const open = alerts.filter((alert) => !alert.is_resolved);
   const chosen = open.filter((alert) => picked.has(alert.id));
   if (loading) return error ? <Failed error={error} retry={reload} /> : <Loading lines={8} />;
@@ -66,7 +72,7 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
     return show === 'open' ? <AllClear error={error} /> : <Empty icon="alerts">{t('No alerts here.')}</Empty>;
   return (
     <>
-      {open.length > 0 && (
+      {open.length > 0 && may('operate') && (
         <div className="select-bar">
           <label>
             <input
@@ -90,9 +96,19 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
       )}
       <ul className="alert-list">
         {alerts.slice(0, shown).map((alert) => (
-          <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} select={checkbox(alert)} />
+          <AlertRow
+            key={alert.id}
+            alert={alert}
+            session={name(alert.session_id)}
+            select={may('operate') && checkbox(alert)}
+          />
         ))}
       </ul>
+      {cut && show === 'open' && !may('operate') && (
+        <p className="note">
+          <Shown rows={alerts.length} cut of={(all) => all.now.open_alerts} />
+        </p>
+      )}
       {cut && show !== 'open' && <p className="quiet note">{t('at least {n}', { n: number(alerts.length) })}</p>}
       {alerts.length > shown && (
         <button type="button" className="more" onClick={() => setShown(shown + 100)}>

@@ -1,5 +1,5 @@
 /** Dashboard: how many people are inside, who is passing, and which alerts are open. */
-import { useMemo, type ComponentProps } from 'react';
+import { useContext, useMemo, type ComponentProps } from 'react';
 import type { Totals } from '../api/stats';
 import { flowPlot, lastHour, type Flow } from '../plots/flow';
 import { latestPlot } from '../plots/latest';
@@ -9,23 +9,25 @@ import { useReplica } from '../hooks/useReplica';
 import { useAlertsSSE } from '../hooks/useRows';
 import { useAsOf, useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
-import type { Key } from '../i18n/vi';
+import type { Key } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
-import { FirstSteps } from '../components/FirstSteps';
 import { FlowBars } from '../components/FlowBars';
+import { Kiosk, Link } from '../components/Kiosk';
 import { Movements } from '../components/Movements';
 import { Empty, Failed, Loading, Panel } from '../components/Panel';
+import { part } from '../components/part';
 import { SessionCards } from '../components/SessionCards';
 import { Tile } from '../components/Tile';
 import { AllClear, Shown, Total } from '../components/Total';
-import { at } from '../feed/mount';
-import { follow } from '../router';
 
 /** Full minutes that a rate is the mean of. */
 const RATE_MINUTES = 5;
 const ALERTS = 12;
 
+const FirstSteps = part(() => import('../components/FirstSteps').then((file) => file.FirstSteps));
+
 export function DashboardPage() {
+  const kiosk = useContext(Kiosk);
   const { t } = useWords();
   const { live } = useStats();
   const active = useActiveSessions();
@@ -36,9 +38,10 @@ export function DashboardPage() {
   const name = useSessionNames();
   const nothing = active.ready && movements.ready && active.rows.length === 0 && movements.rows.length === 0;
   const error = active.error ?? movements.error;
-  if (nothing) return <FirstSteps />;
+  if (nothing && !kiosk) return <FirstSteps />;
   return (
     <div className="dashboard">
+      <h1 className="unseen">{t('Dashboard')}</h1>
       {error && (
         <Failed
           error={error}
@@ -82,9 +85,7 @@ export function DashboardPage() {
               cut={cut || alerts.length > ALERTS}
               of={(all) => all.now.open_alerts}
             />
-            <a href={at('/alerts')} onClick={follow}>
-              {t('All')}
-            </a>
+            {!kiosk && <Link to="/alerts">{t('All')}</Link>}
           </>
         }
       >

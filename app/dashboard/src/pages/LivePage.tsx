@@ -2,11 +2,14 @@
 import { useMemo, useState } from 'react';
 import { useActiveSessions, useAllSessions } from '../hooks/useList';
 import { useWords } from '../i18n/language';
-import { Icon } from '../components/Icon';
-import { Choice, Empty, Failed, Loading } from '../components/Panel';
+import { Sign } from '../components/Sign';
+import { Choice } from '../components/Choice';
+import { Empty, Failed, Loading } from '../components/Panel';
 import { SessionCharts, type Span } from '../components/SessionCharts';
 import { Shown } from '../components/Total';
 import { setQuery, useAddress } from '../router';
+import '../style/parts.css';
+import '../style/pages.css';
 
 const MINUTE = 60_000;
 const WINDOWS = {
@@ -45,6 +48,7 @@ export function LivePage() {
   if (choosable.length === 0) return <Empty icon="live">{t('No session has sent readings yet.')}</Empty>;
   return (
     <div className="live">
+      <h1 className="unseen">{t('Live')}</h1>
       <div className="toolbar">
         <Choice
           label={t('Window')}
@@ -60,7 +64,7 @@ export function LivePage() {
           aria-pressed={pausedAt !== null}
           onClick={() => setPausedAt(pausedAt === null ? Date.now() : null)}
         >
-          <Icon name={pausedAt === null ? 'pause' : 'play'} />
+          <Sign name={pausedAt === null ? 'pause' : 'play'} />
           {t(pausedAt === null ? 'Pause' : 'Resume')}
         </button>
         {zoom && (

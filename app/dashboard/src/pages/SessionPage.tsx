@@ -7,9 +7,10 @@ import { useAlertsSSE, useMetricsSSE, useMovementsSSE, useSessionsSSE } from '..
 import { useAsOf, useInside, useSessionStats, useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
-import { Icon } from '../components/Icon';
+import { Sign } from '../components/Sign';
 import { Movements } from '../components/Movements';
-import { Calm, Choice, Empty, Failed, Loading, Panel } from '../components/Panel';
+import { Choice } from '../components/Choice';
+import { Calm, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Plane } from '../components/Plane';
 import { SessionActions } from '../components/SessionActions';
 import { SessionCharts, type Span } from '../components/SessionCharts';
@@ -17,8 +18,10 @@ import { Tile } from '../components/Tile';
 import { Figure } from '../components/Total';
 import { at } from '../feed/mount';
 import { follow, go } from '../router';
-import type { Key } from '../i18n/vi';
-import { STATUS } from '../i18n/names';
+import type { Key } from '../i18n/language';
+import { STATUS } from '../i18n/states';
+import '../style/parts.css';
+import '../style/pages.css';
 
 const WINDOWS = { '5': 300_000, '60': 3_600_000, '360': 21_600_000 } as const;
 
@@ -102,7 +105,7 @@ function Detail({ session }: { session: Session }) {
         </div>
         <div className="actions">
           <a className="button" href={at(`/api/movements/export?format=csv&session_id=${session.id}`)} download>
-            <Icon name="download" />
+            <Sign name="download" />
             {t('Download CSV')}
           </a>
           <SessionActions session={session} onDeleted={() => go('/sessions')} />

@@ -12,15 +12,20 @@ import { useAllSessions } from '../hooks/useList';
 import { useNow } from '../hooks/useNow';
 import { useReplica } from '../hooks/useReplica';
 import { useWords } from '../i18n/language';
-import type { Key } from '../i18n/vi';
+import type { Key } from '../i18n/language';
 import { Dialog, Field } from '../components/Dialog';
 import { Icon } from '../components/Icon';
-import { Choice, Empty, Failed, Loading } from '../components/Panel';
+import { Sign } from '../components/Sign';
+import { useMay } from '../components/Kiosk';
+import { Choice } from '../components/Choice';
+import { Empty, Failed, Loading } from '../components/Panel';
 import { SessionActions } from '../components/SessionActions';
 import { Inside, Total } from '../components/Total';
 import { at } from '../feed/mount';
 import { follow, setQuery, useAddress } from '../router';
-import { STATUS } from '../i18n/names';
+import { STATUS } from '../i18n/states';
+import '../style/parts.css';
+import '../style/pages.css';
 
 type Filter = SessionStatus | 'all';
 const FILTERS: readonly Filter[] = ['all', 'active', 'completed', 'error', 'cancelled'];
@@ -37,6 +42,7 @@ interface Page {
 export function SessionsPage() {
   const { t, number } = useWords();
   const { searchParams } = useAddress();
+  const may = useMay();
   const [after, setAfter] = useState<readonly string[]>([]);
   const [creating, setCreating] = useState(false);
   const order = searchParams.get('order') ?? '-start_time';
@@ -51,6 +57,7 @@ export function SessionsPage() {
   };
   return (
     <div className="sessions">
+      <h1 className="unseen">{t('Sessions')}</h1>
       <div className="toolbar">
         <label className="search">
           <Icon name="search" />
@@ -72,10 +79,12 @@ export function SessionsPage() {
           {page && `${t('{n} sessions', { n: number(page.total) })} · `}
           {t('Active sessions')}: <Total of={(all) => all.now.active_sessions} />
         </span>
-        <button type="button" className="primary" onClick={() => setCreating(true)}>
-          <Icon name="plus" />
-          {t('New session')}
-        </button>
+        {may('operate') && (
+          <button type="button" className="primary" onClick={() => setCreating(true)}>
+            <Sign name="plus" />
+            {t('New session')}
+          </button>
+        )}
       </div>
       {error && <Failed error={error} retry={reload} />}
       {!rows ? (
@@ -93,7 +102,7 @@ export function SessionsPage() {
           disabled={after.length === 0}
           onClick={() => setAfter(after.slice(0, -1))}
         >
-          <Icon name="left" />
+          <Sign name="left" />
         </button>
         <span>{t('Page {n}', { n: number(after.length + 1) })}</span>
         <button
@@ -103,7 +112,7 @@ export function SessionsPage() {
           disabled={!page?.next}
           onClick={() => page?.next && setAfter([...after, page.next])}
         >
-          <Icon name="right" />
+          <Sign name="right" />
         </button>
       </div>
       {creating && <NewSession onClose={() => setCreating(false)} />}

@@ -2,14 +2,18 @@
 import { medianLatency } from '../browser/latency';
 import { useWorkers, type Answered } from '../api/system';
 import { feedOf } from '../feed/shared';
+import { useAccess } from '../hooks/useAccess';
 import { useConnection } from '../hooks/useConnection';
 import { useNow } from '../hooks/useNow';
 import { useWords } from '../i18n/language';
-import type { Key } from '../i18n/vi';
+import type { Key } from '../i18n/language';
 import { Failed, Loading, Panel } from '../components/Panel';
+import { OpenToAll } from '../components/OpenToAll';
 import { Sparkline } from '../components/Sparkline';
 import { Tile } from '../components/Tile';
-import { LISTENER } from '../i18n/names';
+import { LISTENER } from '../i18n/states';
+import '../style/parts.css';
+import '../style/pages.css';
 
 const COUNTERS: readonly {
   key: Key;
@@ -28,6 +32,7 @@ const COUNTERS: readonly {
 export function SystemPage() {
   const { t, number } = useWords();
   const { workers, error } = useWorkers();
+  const { access } = useAccess();
   useNow();
   const latency = medianLatency();
   const state = useConnection();
@@ -44,6 +49,12 @@ export function SystemPage() {
   if (workers.length === 0) return error ? <Failed error={error} /> : <Loading lines={8} />;
   return (
     <div className="system">
+      <h1 className="unseen">{t('System')}</h1>
+      {access === 'open' && (
+        <p className="quiet">
+          <OpenToAll />
+        </p>
+      )}
       {error && <Failed error={error} />}
       <div className="tiles">
         <Tile
