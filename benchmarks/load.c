@@ -3,7 +3,8 @@
  *   load PORT [--clients N] [--paths FILE] [--last-event-id ID] [--until-id ID] [--ready sent|head|data]
  *             [--stalled N] [--dense] [--quick-ack] [--sample N] [--in-flight N]
  *
- * Opens N streams to 127.0.0.1:PORT, the paths of FILE in turn (one per line), the last --stalled of them never read.
+ * Opens N streams to 127.0.0.1:PORT, the paths of FILE in turn (one per line, behind a tab the header to send with it), the
+ * last --stalled of them never read.
  * Prints {"ready": ...} once all have sent their request, or have the head of the answer, or its first data (the
  * default), or the payload --until-id ID. Then obeys stdin: "reset" begins a new measurement, "report" prints one
  * JSON line, "quit" ends.
@@ -66,6 +67,7 @@ static enum gate gate = READY_DATA;
 static int64_t until_id = -1;
 static const char *last_event_id;
 static char **paths;
+static char **headers; /* of each path: a line with its end, or nothing */
 static int path_count;
 static int epoll_fd, opened, in_flight, ready_count;
 static char buffer[BUFFER];
@@ -347,8 +349,8 @@ static void send_request(struct client *c)
 {
     char request[1024];
     int size = snprintf(request, sizeof request,
-                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\n%s%s%s\r\n",
-                        paths[c->path], port, last_event_id ? "Last-Event-ID: " : "",
+                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\n%s%s%s%s\r\n",
+                        paths[c->path], port, headers[c->path], last_event_id ? "Last-Event-ID: " : "",
                         last_event_id ? last_event_id : "", last_event_id ? "\r\n" : "");
     if (send(c->fd, request, (size_t)size, MSG_NOSIGNAL) != size) {
         close_client(c);
@@ -451,6 +453,14 @@ static void obey(void)
 
 /* --- start --- */
 
+static void add_path(const char *path, const char *header)
+{
+    paths = realloc(paths, sizeof *paths * (size_t)(path_count + 1));
+    headers = realloc(headers, sizeof *headers * (size_t)(path_count + 1));
+    headers[path_count] = strdup(header);
+    paths[path_count++] = strdup(path);
+}
+
 static void read_paths(const char *name)
 {
     char line[900];
@@ -459,8 +469,12 @@ static void read_paths(const char *name)
         die("%s: %s", name, strerror(errno));
     while (fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = 0;
-        paths = realloc(paths, sizeof *paths * (size_t)(path_count + 1));
-        paths[path_count++] = strdup(line);
+        char *tab = strchr(line, '\t'), header[900] = "";
+        if (tab) {
+            *tab = 0;
+            snprintf(header, sizeof header, "%s\r\n", tab + 1);
+        }
+        add_path(line, header);
     }
     fclose(file);
     if (!path_count || path_count > UINT16_MAX)
@@ -503,8 +517,7 @@ static void read_arguments(int count, char **words)
             die("unknown option %s", word);
     }
     if (!path_count) {
-        paths = malloc(sizeof *paths);
-        paths[path_count++] = "/api/sse";
+        add_path("/api/sse", "");
     }
     if (client_count < 1 || stalled_count > client_count)
         die("--clients %d --stalled %d make no sense", client_count, stalled_count);
