@@ -13,7 +13,7 @@ from typing import Literal
 from sqlalchemy import Connection, text
 
 Kind = Literal["account", "address", "key"]
-MOST_SECONDS: dict[Kind, float] = {"account": 5.0, "address": 60.0, "key": 60.0}
+MOST_SECONDS: dict[Kind, float] = {"account": 5.0, "address": 60.0, "key": 10.0}
 
 _WAIT = text(
     "select coalesce(extract(epoch from max(next_at) - now()), 0)::float8 from access_failures"

@@ -20,6 +20,7 @@ from contextlib import closing
 import psycopg2
 
 from tests.fault.feed import Database, Feed
+from tests.fault.keyring import SLOTS, Keyring
 from tests.fault.writers import insert_lasting_sessions
 from tests.hostile.attacks import ATTACKS, attacking
 from tests.waiting import until
@@ -48,7 +49,8 @@ _FORBIDDEN = (
 class Faults:
     """What can be done to a feed and its database. ``floor``: what the log has been pruned up to, by us."""
 
-    def __init__(self, seed: int, database: Database, feed: Feed) -> None:
+    def __init__(self, seed: int, database: Database, feed: Feed, keyring: Keyring | None = None) -> None:
+        self._keyring = keyring
         self.counts: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)  # how long the longest of each kind took
         self.story: list[str] = []  # what was done, and when
@@ -145,6 +147,19 @@ class Faults:
     def strand_connections(self) -> None:
         """What a firewall does that has forgotten them: no bytes, and no end."""
         self._database.proxy.strand()
+
+    def revoke_a_key(self) -> None:
+        """The streams of a key end, and come back with another."""
+        self._revoke(1)
+
+    def revoke_most_keys(self) -> None:
+        """All at once, but one."""
+        self._revoke(SLOTS - 1)
+
+    def _revoke(self, number: int) -> None:
+        assert self._keyring is not None
+        with contextlib.suppress(psycopg2.Error):  # the database may be down, which is another fault
+            self._keyring.revoke(number)
 
     def write_bulk(self) -> None:
         """Thousands of rows in one transaction, and away with them in another."""
@@ -307,6 +322,8 @@ DECKS = {
     "log": ("write_bulk", "test_triggers", "truncate_a_table", "prune_the_log", "notify_garbage", "set_clock_back"),
     "hostile": ("attack_as_a_client", "attack_as_a_client", "attack_as_a_role", "hold_advisory_locks"),
 }
+# Only where access is on.
+ACCESS_DECK = {"access": ("revoke_a_key", "revoke_most_keys")}
 
 
 class Dealer(threading.Thread):
@@ -315,7 +332,7 @@ class Dealer(threading.Thread):
     def __init__(self, name: str, seed: int, faults: Faults, mean_gap_seconds: float) -> None:
         super().__init__(name=f"{name} faults", daemon=True)
         self.error: BaseException | None = None  # what a fault could not mend
-        self._cards = DECKS[name]
+        self._cards = (DECKS | ACCESS_DECK)[name]
         self._deck: list[str] = []
         self._faults = faults
         self._random = random.Random(f"{seed}/{name}")

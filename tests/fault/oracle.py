@@ -25,9 +25,10 @@ from typing import Any
 
 import psycopg2
 
-from tests.fault.faults import DECKS, Dealer, Faults
+from tests.fault.faults import ACCESS_DECK, DECKS, Dealer, Faults
 from tests.fault.feed import Database, Feed
 from tests.fault.judge import Judge
+from tests.fault.keyring import Keyring
 from tests.fault.streams import Client, Crowd, Violation, Wanted
 from tests.fault.writers import LASTING, Pace, Writer, insert_lasting_sessions
 
@@ -74,9 +75,11 @@ class Oracle:
         self.database.start()
         self.feed = Feed(folder, self.database.proxy_url, **SETTINGS)
         self.feed.start()
-        self.faults = Faults(args.seed, self.database, self.feed)
-        self.dealers = [Dealer(name, args.seed, self.faults, args.gap_seconds) for name in DECKS]
-        self.crowd = Crowd(self.feed.port)
+        self.keyring = Keyring(self.database, args.seed) if args.access else None
+        self.faults = Faults(args.seed, self.database, self.feed, self.keyring)
+        decks = DECKS | (ACCESS_DECK if args.access else {})
+        self.dealers = [Dealer(name, args.seed, self.faults, args.gap_seconds) for name in decks]
+        self.crowd = Crowd(self.feed.port, self.keyring)
         self.judge = Judge(self.database.url, self.crowd)
         self.pace = Pace(args.rate)
         self.seconds = 0.0
@@ -161,7 +164,9 @@ class Oracle:
     def _look_at_workers(self) -> None:
         """Sum up the counters of the workers that live; those of the killed are lost."""
         for _ in range(6):
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.feed.port}/api/system", timeout=10) as response:
+            headers = {"Authorization": self.keyring.value(0)} if self.keyring else {}
+            asked = urllib.request.Request(f"http://127.0.0.1:{self.feed.port}/api/system", headers=headers)
+            with urllib.request.urlopen(asked, timeout=10) as response:
                 system = json.load(response)
             self._systems[system["worker"], system["started_at"]] = system
 
@@ -217,6 +222,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--writers", type=int, default=6)
     parser.add_argument("--gap-seconds", type=float, default=2.5, help="between two faults of a deck, on average")
     parser.add_argument("--round-seconds", type=float, default=25.0)
+    parser.add_argument("--access", action="store_true", help="let in by keys, some of which are revoked all the time")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the logs, whatever happens")
     return parser.parse_args(argv)
 

@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.fault.keyring import Keyring
+
 TOPIC_OF_TABLE = {
     "sessions": "sessions",
     "people_movements": "movements",
@@ -156,6 +158,7 @@ class Client:
         self.is_asleep = False
         self.sleeps_until_round = 0
         self._random = random.Random(f"{seed}/client/{name}")
+        self._number = self._random.randrange(1000)
         self._crowd = crowd
         self._version = version
         self._socket: socket.socket | None = None
@@ -297,12 +300,13 @@ class Client:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         sock.settimeout(5)
         resume = "" if self.cursor is None else f"Last-Event-ID: {self.cursor}\r\n"
+        shown = self._crowd.keyring.header(self._number) if self._crowd.keyring else ""
         path = self.wanted.path()
         if resume and self._random.random() < 0.1:
             path, resume = f"{path}&last_event_id={self.cursor}", ""
         try:
             sock.connect(("127.0.0.1", self._crowd.port))
-            sock.sendall(f"GET {path} HTTP/{self._version}\r\nHost: localhost\r\n{resume}\r\n".encode())
+            sock.sendall(f"GET {path} HTTP/{self._version}\r\nHost: localhost\r\n{shown}{resume}\r\n".encode())
         except OSError:
             sock.close()
             self._crowd.counts["connection refused"] += 1
@@ -459,7 +463,8 @@ class Client:
 class Crowd(threading.Thread):
     """All clients, in one thread. Between ``hold`` and ``let_go`` nothing moves, and others may look."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, keyring: Keyring | None = None) -> None:
+        self.keyring = keyring
         super().__init__(name="clients", daemon=True)
         self.port = port
         self.clients: list[Client] = []
@@ -523,7 +528,7 @@ class Crowd(threading.Thread):
         while (task := self._wanted_rows.get()) is not None:
             client, topic, number = task
             try:
-                cursor, rows = read_snapshot(self.port, topic, client.wanted)
+                cursor, rows = read_snapshot(self.port, topic, client.wanted, self.keyring)
             except Violation as violation:
                 self.violation = violation
                 return
@@ -536,7 +541,9 @@ class Crowd(threading.Thread):
                 self._read_rows.put((client, topic, number, cursor, rows))
 
 
-def read_snapshot(port: int, topic: str, wanted: Wanted) -> tuple[int, list[dict[str, Any]]]:
+def read_snapshot(
+    port: int, topic: str, wanted: Wanted, keyring: Keyring | None = None
+) -> tuple[int, list[dict[str, Any]]]:
     """All rows of a list, page by page, and the cursor of the first page: the tail tells what later pages know more."""
     filters = ""
     if wanted.session_id and topic != "sessions":
@@ -549,10 +556,12 @@ def read_snapshot(port: int, topic: str, wanted: Wanted) -> tuple[int, list[dict
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     with contextlib.closing(connection):
         while token is not None:
-            connection.request("GET", f"/api/{topic}?limit=1000{filters}" + (f"&after={token}" if token else ""))
+            path = f"/api/{topic}?limit=1000{filters}" + (f"&after={token}" if token else "")
+            connection.request("GET", path, headers={"Authorization": keyring.value(0)} if keyring else {})
             response = connection.getresponse()
             body = response.read()
-            if response.status >= 500:
+            # A key may be revoked just now.
+            if response.status >= 500 or (keyring and response.status in (401, 429)):
                 raise http.client.HTTPException(f"{response.status}: {body[:200]!r}")
             if response.status != 200:
                 raise Violation(f"REST said {response.status}: {body[:500]!r}")
