@@ -87,7 +87,7 @@ def greet(config: Config, urls: list[str]) -> None:
     else:
         parts = parse_dsn(config.database_url)
         database = f"PostgreSQL at {parts.get('host', 'its socket')}, database {parts.get('dbname', parts.get('user'))}"
-    access = _access(config) if _is_asked else "Access: known once the database answers."
+    access = _access(config, urls[0]) if _is_asked else "Access: known once the database answers."
     feed = f"People counting feed: {' '.join(urls)}"
     print(feed, f"Database: {database}", access, "Stop it with Ctrl-C.", sep="\n", flush=True)
 
@@ -106,14 +106,15 @@ def _let_in(config: Config, url: str) -> None:
         _is_asked = True
 
 
-def _access(config: Config) -> str:
+def _access(config: Config, url: str = "") -> str:
+    url = url if url and not config.port else config.url  # the system has chosen the port
     if config.access == "open":
         return f"Access: OPEN, everyone who reaches {config.bind} may do everything, as ACCESS=open says."
     if _has_users:
-        return f"Access: users sign in at {config.url}/login."
+        return f"Access: users sign in at {url}/login."
     if config.is_local:
         return "Access: open to programs of this machine, until there is a user (flask user add NAME --role admin)."
-    return f"Access: nobody yet. Set it up at {config.url}/setup#{_setup_token}"
+    return f"Access: nobody yet. Set it up at {url}/setup#{_setup_token}"
 
 
 def _migrate_or_wait(config: Config, url: str) -> None:

@@ -23,13 +23,19 @@ from app.postgres.tables import db
 from app.rest.document import Endpoints
 from app.rest.problems import FieldError, ProblemError
 from app.rest.resource import problem_response
-from app.rest.schema import Strict
+from app.rest.schema import Described, Strict
 from app.rest.takes import ALWAYS, NOTHING, takes
 from app.rest.validation import ById, reads, refused
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-api = Endpoints("access", "/api", tag="access", about="Who is let in.")
+api = Endpoints(
+    "access",
+    "/api",
+    tag="access",
+    about="Who is let in.",
+    responses={status: problem_response() for status in (400, 401, 403, 413, 415, 422, 429, 500, 503)},
+)
 
 _EVERY_SCOPE = ("read", "ingest", "operate", "metrics", "admin")
 _ANYONE_KNOWN = takes(*_EVERY_SCOPE, within="rows")
@@ -53,7 +59,6 @@ _ME: dict[str, Any] = {
         }
     }
 }
-_REFUSALS = {status: problem_response() for status in (401, 403, 413, 415, 422, 429, 503)}
 
 
 def _no_nul(value: str) -> str:
@@ -63,6 +68,7 @@ def _no_nul(value: str) -> str:
 
 
 Secret = Annotated[str, Field(max_length=passwords.MOST), AfterValidator(_no_nul)]
+NewSecret = Annotated[Secret, Field(min_length=passwords.LEAST)]
 Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$")]
 
 
@@ -70,7 +76,12 @@ class Credentials(Strict):
     """A user's name and password; or a key, for a screen that nobody signs in at."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["username", "password"]}, {"required": ["key"]}]}
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["username", "password"], "not": {"required": ["key"]}},
+                {"required": ["key"], "not": {"anyOf": [{"required": ["username"]}, {"required": ["password"]}]}},
+            ]
+        }
     )
 
     username: Annotated[str, Field(max_length=100), AfterValidator(_no_nul)] = ""
@@ -89,23 +100,41 @@ class FirstUser(Strict):
 
     token: Annotated[str, Field(max_length=MAX_LENGTH)]
     username: Username
-    password: Secret
+    password: NewSecret
 
 
 class NewPassword(Strict):
     """The password that is, and the one that is to be."""
 
     old_password: Secret
-    new_password: Secret
+    new_password: NewSecret
 
 
-@api.get("/me", ALWAYS, summary="Who am I, and what may I do?", responses={200: _ME, **_REFUSALS})
+class OneLogin(Described):
+    """A browser that one has signed in with."""
+
+    id: UUID
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    address: str
+    user_agent: str
+    is_current: bool
+
+
+class Logins(Described):
+    """One's own logins, those used last first."""
+
+    items: list[OneLogin]
+
+
+@api.get("/me", ALWAYS, summary="Who am I, and what may I do?", responses={200: _ME})
 @reads()
 def me() -> Response:
     return _me(identify())
 
 
-@api.post("/login", NOTHING, summary="Sign in", responses={200: _ME, **_REFUSALS})
+@api.post("/login", NOTHING, summary="Sign in", responses={200: _ME})
 @reads(body=Credentials)
 def login(body: Credentials) -> Response:
     """Sets a cookie. A wrong password costs time: the account's and the address's next try has to wait."""
@@ -142,9 +171,7 @@ def logout() -> Response:
     return response
 
 
-@api.post(
-    "/setup", ALWAYS, summary="Make the first administrator", responses={201: _ME, 409: problem_response(), **_REFUSALS}
-)
+@api.post("/setup", ALWAYS, summary="Make the first administrator", responses={201: _ME, 409: problem_response()})
 @reads(body=FirstUser)
 def set_up(body: FirstUser) -> Response:
     """With the token that was printed at the start; once, and only while there is no user."""
@@ -168,7 +195,7 @@ def set_up(body: FirstUser) -> Response:
     return _signed_in(token, 201)
 
 
-@api.post("/password", _ANYONE_KNOWN, summary="Change one's own password", responses={204: None, **_REFUSALS})
+@api.post("/password", _ANYONE_KNOWN, summary="Change one's own password", responses={204: None})
 @reads(body=NewPassword)
 def change_password(body: NewPassword) -> Response:
     """All other logins of the user end."""
@@ -190,7 +217,7 @@ def change_password(body: NewPassword) -> Response:
     return Response(status=204)
 
 
-@api.get("/logins", _ANYONE_KNOWN, summary="One's own logins", responses=_REFUSALS)
+@api.get("/logins", _ANYONE_KNOWN, summary="One's own logins", responses={200: Logins})
 @reads()
 def list_logins() -> Response:
     credential = _signed_in_user()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from flask import Response, g, jsonify, request
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -16,21 +16,28 @@ from app.access.scope import Role, Scope
 from app.access.tickets import SECONDS, new_ticket
 from app.api.current import current_access
 from app.api.guard import current_credential, may_hear, refuse
-from app.api.login import Secret, Username, accepted, plain
+from app.api.login import NewSecret, Username, accepted, plain
 from app.api.subscribe import TopicsQuery, filter_of
 from app.postgres.tables import db
 from app.rest.document import Endpoints
 from app.rest.problems import FieldError, ProblemError
 from app.rest.resource import problem_response
-from app.rest.schema import Id, Strict, Time, absent
+from app.rest.schema import Described, Id, Strict, Time, absent
 from app.rest.takes import takes
-from app.rest.validation import ById, reads, refused
+from app.rest.validation import ById, reads
 
-api = Endpoints("admin", "/api", tag="access", about="Who is let in.")
+api = Endpoints(
+    "admin",
+    "/api",
+    tag="access",
+    about="Who is let in.",
+    responses={status: problem_response() for status in (400, 401, 403, 429, 500, 503)},
+)
 _ADMIN = takes("admin")
-_WRONG = {status: problem_response() for status in (409, 413, 415, 422, 503)}
+_WRONG = {status: problem_response() for status in (409, 413, 415, 422)}
 _GONE = {204: None, 404: problem_response(), 409: problem_response()}
 MAX_SESSIONS = 1000
+_ENTRY = "^[0-9]{1,18}$"
 
 
 def _not_over(value: datetime) -> datetime:
@@ -40,9 +47,20 @@ def _not_over(value: datetime) -> datetime:
 
 
 OptionalRole = Annotated[Role | None, WithJsonSchema({"type": "string", "enum": ["viewer", "operator", "admin"]})]
-OptionalSecret = Annotated[Secret | None, WithJsonSchema({"type": "string", "maxLength": 256})]
+OptionalSecret = Annotated[NewSecret | None, WithJsonSchema({"type": "string", "minLength": 12, "maxLength": 256})]
 OptionalFlag = Annotated[bool | None, WithJsonSchema({"type": "boolean"})]
 Expiry = Annotated[Time, AfterValidator(_not_over)]
+
+
+class _Given(Strict):
+    """What is not given is left out: nothing is null."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nulls(cls, given: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+        if isinstance(given, dict) and None in given.values():
+            raise ValueError("may hold no null: leave out what is not given")
+        return given
 
 
 class NewUser(Strict):
@@ -50,10 +68,10 @@ class NewUser(Strict):
 
     username: Username
     role: Literal["viewer", "operator", "admin"]
-    password: Secret
+    password: NewSecret
 
 
-class UserChange(Strict):
+class UserChange(_Given):
     """What is to change; a new password and disabling end the user's logins."""
 
     role: OptionalRole = Field(default_factory=absent)
@@ -61,7 +79,7 @@ class UserChange(Strict):
     is_disabled: OptionalFlag = Field(default_factory=absent)
 
 
-class NewKey(Strict):
+class NewKey(_Given):
     """A key. An ingest key reaches the sessions that it makes, and these."""
 
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
@@ -74,6 +92,80 @@ class NewKey(Strict):
     )
 
 
+class User(Described):
+    """Somebody who may sign in."""
+
+    id: UUID
+    username: str
+    role: Literal["viewer", "operator", "admin"]
+    is_disabled: bool
+    has_password: bool
+    created_at: datetime
+    seen_at: datetime | None
+
+
+class Users(Described):
+    """All users, by name."""
+
+    items: list[User]
+
+
+class Key(Described):
+    """A key, without what it is shown as."""
+
+    id: str
+    name: str
+    scope: Literal["read", "ingest", "operate", "metrics", "admin"]
+    is_restricted: bool
+    session_ids: list[UUID]
+    created_at: datetime
+    created_by: str | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class MadeKey(Key):
+    """A key that was just made."""
+
+    key: str = Field(description="Shown once.")
+
+
+class Keys(Described):
+    """All keys, the newest first, those that were revoked last."""
+
+    items: list[Key]
+
+
+class AuditEntry(Described):
+    """Who did what to which row from where."""
+
+    id: str
+    at: datetime
+    actor: str
+    address: str
+    action: str
+    subject: str
+    details: dict[str, Any]
+
+
+class AuditPage(Described):
+    """Entries, the newest first."""
+
+    items: list[AuditEntry]
+    next: str | None
+
+
+class Ticket(Described):
+    """A ticket for one stream."""
+
+    ticket: str
+    expires_at: datetime
+
+
+class NewTicket(TopicsQuery, _Given):
+    """The stream that the ticket is for, in the words of its query."""
+
+
 class KeyPath(Strict):
     """The path of a key."""
 
@@ -84,19 +176,19 @@ class AuditQuery(Strict):
     """Which entries of the audit log."""
 
     limit: int = Field(default=100, ge=1, le=1000)
-    before: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
-        default_factory=absent, pattern="^[0-9]{1,18}$", description="Those before this one: `next` of an answer."
+    before: Annotated[str | None, WithJsonSchema({"type": "string", "pattern": _ENTRY})] = Field(
+        default_factory=absent, pattern=_ENTRY, description="Those before this one: `next` of an answer."
     )
 
 
-@api.get("/users", _ADMIN, summary="All users")
+@api.get("/users", _ADMIN, summary="All users", responses={200: Users})
 @reads()
 def list_users() -> Response:
     with db.engine.connect() as connection:
         return jsonify(items=[plain(row) for row in users.list_users(connection)])
 
 
-@api.post("/users", _ADMIN, summary="Add a user", responses={201: None, **_WRONG})
+@api.post("/users", _ADMIN, summary="Add a user", responses={201: User, **_WRONG})
 @reads(body=NewUser)
 def create_user(body: NewUser) -> Response:
     password_hash = accepted("password", body.password, body.username)
@@ -112,11 +204,9 @@ def create_user(body: NewUser) -> Response:
     return response
 
 
-@api.patch("/users/<row:id>", _ADMIN, summary="Change a user", responses={404: problem_response(), **_WRONG})
+@api.patch("/users/<row:id>", _ADMIN, summary="Change a user", responses={200: User, 404: problem_response(), **_WRONG})
 @reads(path=ById, body=UserChange)
 def change_user(path: ById, body: UserChange) -> Response:
-    if None in body.model_dump(exclude_unset=True).values():
-        raise refused(422, [FieldError(field="body", message="may not be null")])
     password_hash = None
     if body.password is not None:
         with db.engine.connect() as connection:
@@ -153,14 +243,14 @@ def delete_user(path: ById) -> Response:
     return Response(status=204)
 
 
-@api.get("/keys", _ADMIN, summary="All keys")
+@api.get("/keys", _ADMIN, summary="All keys", responses={200: Keys})
 @reads()
 def list_keys() -> Response:
     with db.engine.connect() as connection:
         return jsonify(items=[_key(row) for row in keys.list_keys(connection)])
 
 
-@api.post("/keys", _ADMIN, summary="Make a key", responses={201: None, **_WRONG})
+@api.post("/keys", _ADMIN, summary="Make a key", responses={201: MadeKey, **_WRONG})
 @reads(body=NewKey)
 def create_key(body: NewKey) -> Response:
     """The answer holds the key, which cannot be read again."""
@@ -194,7 +284,7 @@ def revoke_key(path: KeyPath) -> Response:
     return Response(status=204)
 
 
-@api.get("/audit", _ADMIN, summary="Who did what, the newest first")
+@api.get("/audit", _ADMIN, summary="Who did what, the newest first", responses={200: AuditPage})
 @reads(query=AuditQuery)
 def list_audit(query: AuditQuery) -> Response:
     with db.engine.connect() as connection:
@@ -204,10 +294,13 @@ def list_audit(query: AuditQuery) -> Response:
 
 
 @api.post(
-    "/tickets", takes("read", within="rows"), summary="A ticket for one stream, good for a minute", responses=_WRONG
+    "/tickets",
+    takes("read", within="rows"),
+    summary="A ticket for one stream, good for a minute",
+    responses={200: Ticket, **_WRONG},
 )
-@reads(body=TopicsQuery)
-def create_ticket(body: TopicsQuery) -> Response:
+@reads(body=NewTicket)
+def create_ticket(body: NewTicket) -> Response:
     """For a plain EventSource of another origin, as `ticket=` beside the same topics, session_id and resolved."""
     credential, wanted = current_credential(), filter_of(body)
     if not may_hear(credential, wanted):

@@ -101,7 +101,7 @@ class Endpoints:
             if callable(responses := description.get("responses")):
                 description["responses"] = responses()
             if endpoint.takes.scopes:
-                refusals = {401: problem_response(), 403: problem_response()}
+                refusals = {status: problem_response() for status in (401, 403, 429, 503)}
                 description["responses"] = {**refusals, **description.get("responses", {})}
                 description["security"] = [{name: []} for name in _SECURITY]
             view.__annotations__ = view.schemas()  # type: ignore[attr-defined]

@@ -119,8 +119,10 @@ def _sentence(message: str) -> str:
         return "is not known here"
     if message.startswith("String should match pattern '^[^"):
         return "may not contain NUL characters"
-    if message.startswith("String should match pattern"):
+    if message.startswith("String should match pattern '^("):
         return "should be names of columns, separated by commas"
+    if message.startswith("String should match pattern"):
+        return message.replace("String should match pattern", "should match")
     return message.removeprefix("Value error, ")
 
 
