@@ -53,6 +53,10 @@ class Config:
     secret_key_file: Path | None = None
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     user_header: str = ""  # in which a trusted proxy names the user
+    oidc_issuer: str | None = None
+    oidc_client_id: str = ""
+    oidc_client_secret_file: Path | None = None
+    oidc_role: Literal["viewer", "operator", "admin"] | None = None
     heartbeat_seconds: float = 15.0
     retry_seconds: float = 2.0
     queue_frames: int = 1000
@@ -122,6 +126,10 @@ class _Reader:
             secret_key_file=self._file("SECRET_KEY_FILE", least_bytes=32),
             trusted_proxies=self._networks("TRUSTED_PROXIES"),
             user_header=self._user_header(),
+            oidc_issuer=self._oidc_issuer(),
+            oidc_client_id=self._environ.get("OIDC_CLIENT_ID", ""),
+            oidc_client_secret_file=self._file("OIDC_CLIENT_SECRET_FILE"),
+            oidc_role=self._oidc_role(),
             heartbeat_seconds=self._seconds("HEARTBEAT_SECONDS", default.heartbeat_seconds),
             retry_seconds=self._seconds("RETRY_SECONDS", default.retry_seconds),
             queue_frames=self._integer("QUEUE_FRAMES", default.queue_frames, 1, 1_000_000),
@@ -228,6 +236,18 @@ class _Reader:
         except ValueError:
             self._wrong(name, "addresses or networks separated by commas, such as 127.0.0.1 or 10.1.0.0/16")
             return ()
+
+    def _oidc_issuer(self) -> str | None:
+        issuer = self._environ.get("OIDC_ISSUER")
+        if issuer and not re.fullmatch(r"https://[^\s?#]+|http://(?:localhost|127\.0\.0\.1)[^\s?#]*", issuer):
+            self._wrong("OIDC_ISSUER", "the address of the provider, such as https://login.example.org/realms/site")
+        elif issuer and not {"OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET_FILE"} <= set(self._environ):
+            self._wrong("OIDC_ISSUER", "set together with OIDC_CLIENT_ID and OIDC_CLIENT_SECRET_FILE")
+        return issuer
+
+    def _oidc_role(self) -> Literal["viewer", "operator", "admin"] | None:
+        roles: tuple[Literal["viewer", "operator", "admin"], ...] = ("viewer", "operator", "admin")
+        return self._word("OIDC_ROLE", roles[0], roles) if "OIDC_ROLE" in self._environ else None
 
     def _user_header(self) -> str:
         header = self._environ.get("USER_HEADER", "")

@@ -11,6 +11,7 @@ from app.api import (
     long_poll,
     metrics,
     movements,
+    oidc,
     sessions,
     sse,
     statistics,
@@ -34,7 +35,8 @@ def register(app: Flask) -> None:
     app.url_map.strict_slashes = False
     app.url_map.converters["row"] = RowIdConverter
     modules = (
-        sessions, movements, alerts, metrics, thresholds, statistics, long_poll, sse, health, system, login, users,
+        sessions, movements, alerts, metrics, thresholds, statistics, long_poll, sse, health, system, login, oidc,
+        users,
     )  # fmt: skip
     endpoints = [module.api for module in modules]
     for one in endpoints:

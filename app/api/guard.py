@@ -248,7 +248,8 @@ def may_hear(credential: Credential, wanted: Filter) -> bool:
 
 def _refusal(denied: Denied) -> ProblemError:
     status = _STATUS[denied.reason]
-    problem = refuse(status, denied.reason, str(denied))
+    other = {"oidc": True} if status == 401 and current_feed().config.oidc_issuer else {}
+    problem = refuse(status, denied.reason, str(denied), **other)
     if status == 401:
         # Browsers would ask for a password by themselves; cameras wait to be asked.
         is_browser = "Sec-Fetch-Mode" in request.headers or "Mozilla" in request.headers.get("User-Agent", "")

@@ -151,7 +151,7 @@ def login(body: Credentials) -> Response:
     with db.engine.begin() as connection:
         failures.forgive(connection, "account", account)
         failures.forgive(connection, "address", address)
-        token = _new_login(connection, f"user {user['username']}", user_id=user["id"])
+        token = new_login(connection, f"user {user['username']}", user_id=user["id"])
     return _signed_in(token)
 
 
@@ -187,7 +187,7 @@ def set_up(body: FirstUser) -> Response:
             user = setup.create_first(connection, body.token, body.username, password_hash)
             failures.forgive(connection, "address", address)
             audit.add_entry(connection, f"user {body.username}", address, "set up", str(user["id"]), role="admin")
-            token = _new_login(connection, f"user {body.username}", user_id=user["id"])
+            token = new_login(connection, f"user {body.username}", user_id=user["id"])
     except setup.WrongToken:
         raise refuse(403, "wrong_credentials", "This is not the token that the feed has printed last.") from None
     except IntegrityError:
@@ -276,10 +276,11 @@ def _login_with_key(key: str) -> Response:
             failures.count(connection, "key", address)
         raise refuse(401, "wrong_credentials", "This key is unknown, was revoked or has expired.")
     with db.engine.begin() as connection:
-        return _signed_in(_new_login(connection, found.actor, key_id=found.key_id), connection=connection)
+        return _signed_in(new_login(connection, found.actor, key_id=found.key_id), connection=connection)
 
 
-def _new_login(connection: Connection, actor: str, *, user_id: UUID | None = None, key_id: str | None = None) -> str:
+def new_login(connection: Connection, actor: str, *, user_id: UUID | None = None, key_id: str | None = None) -> str:
+    """The token of a new login of a user or a key, which the audit log tells of."""
     address, agent = request.remote_addr or "", request.headers.get("User-Agent", "")
     token, login_id = logins.create_login(connection, user_id=user_id, key_id=key_id, address=address, user_agent=agent)
     audit.add_entry(connection, actor, address, "login", str(login_id))
@@ -298,11 +299,16 @@ def _signed_in(token: str, status: int = 200, connection: Connection | None = No
         raise refuse(401, "access_ended", "The login has ended already.")
     response = _me(credential)
     response.status_code = status
+    set_cookie(response, token)
+    return response
+
+
+def set_cookie(response: Response, token: str) -> None:
+    """Let the browser keep the token of a login, out of its scripts' reach."""
     response.set_cookie(
         cookie_name(), token, max_age=logins.MOST_DAYS * 86400, path=_cookie_path(),
         secure=request.is_secure, httponly=True, samesite="Lax",
     )  # fmt: skip
-    return response
 
 
 def _cookie_path() -> str:

@@ -57,6 +57,8 @@ TABLE = {
     "GET /api/me": ANYONE,
     "POST /api/login": ANYONE,
     "POST /api/logout": ANYONE,
+    "GET /api/login/oidc": ANYONE,
+    "GET /api/login/oidc/callback": ANYONE,
     "POST /api/setup": ANYONE,
     **{f"{name}": set(SCOPES) for name in ("POST /api/password", "GET /api/logins", "DELETE /api/logins/<id>")},
     "GET /api/users": ADMIN,

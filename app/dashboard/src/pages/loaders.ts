@@ -38,7 +38,7 @@ export function nameOf(address: URL): { name: PageName; id: string } {
   if (id) return { name: 'session', id };
   if (path === '/') return { name: 'dashboard', id };
   const name = path.slice(1);
-  return { name: Object.hasOwn(LOADERS, name) && name !== 'session' ? (name as PageName) : 'unknown', id };
+  return { name: Object.keys(LOADERS).includes(name) && name !== 'session' ? (name as PageName) : 'unknown', id };
 }
 
 /** The page, if its code is here. */
