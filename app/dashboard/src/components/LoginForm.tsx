@@ -6,9 +6,17 @@ import { useNow } from '../hooks/useNow';
 import { useWords } from '../i18n/language';
 import { sentenceOf } from '../i18n/refusals';
 import { Field } from './Dialog';
+import { OtherLogin } from './OtherLogin';
 import { Password } from './Password';
 
-export function LoginForm({ username = '', onEntered }: { username?: string; onEntered?: () => void }) {
+interface Props {
+  username?: string;
+  /** Where to go afterwards, if the login leaves this page; here, without it. */
+  next?: string;
+  onEntered?: () => void;
+}
+
+export function LoginForm({ username = '', next, onEntered }: Props) {
   const words = useWords();
   const { t, number } = words;
   const now = useNow();
@@ -57,6 +65,7 @@ export function LoginForm({ username = '', onEntered }: { username?: string; onE
         {t('Sign in')}
         {left > 0 && ` (${t('{n} s', { n: number(left) })})`}
       </button>
+      <OtherLogin next={next} />
     </form>
   );
 }

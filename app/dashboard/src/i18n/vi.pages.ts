@@ -300,4 +300,5 @@ export const pages = {
   '{n} %': '{n} %',
   'Session': 'Phiên đếm',
   'Sign in': 'Đăng nhập',
+  'Sign in with your organization’s account': 'Đăng nhập bằng tài khoản của tổ chức',
 };

@@ -23,7 +23,7 @@ export function LoginPage() {
       ) : (
         <>
           {signedOut === 'access_ended' && <p>{t('Your access has ended')}.</p>}
-          <LoginForm />
+          <LoginForm next={next} />
         </>
       )}
     </Alone>
