@@ -15,9 +15,11 @@ from sqlalchemy import Connection, text
 Kind = Literal["account", "address", "key"]
 MOST_SECONDS: dict[Kind, float] = {"account": 5.0, "address": 60.0, "key": 60.0}
 
+# Holds the subject until the transaction ends: of many tries at once, each sees the count of the one before.
 _WAIT = text(
-    "select coalesce(extract(epoch from max(next_at) - now()), 0)::float8 from access_failures"
-    " where (kind, subject) = (:kind, :subject)"
+    "insert into access_failures as f values (:kind, :subject, 0, now())"
+    " on conflict (kind, subject) do update set failures = f.failures"
+    " returning extract(epoch from next_at - now())::float8"
 )
 _COUNT = text("select count_failure(:kind, :subject, :most)")
 _FORGIVE = text(
@@ -28,7 +30,7 @@ _FORGET = text("delete from access_failures where next_at < now() - interval '1 
 
 
 def seconds_to_wait(connection: Connection, kind: Kind, subject: str) -> float:
-    """How long the subject still has to wait."""
+    """How long the subject still has to wait; nobody else learns it before the transaction ends."""
     seconds: float = connection.execute(_WAIT, {"kind": kind, "subject": subject}).scalar_one()
     return max(0.0, seconds)
 
