@@ -36,8 +36,8 @@ CHANNELS = tuple(source.channel for source in _SOURCES.values())
 TOPIC_OF_TABLE: dict[str, Topic] = {source.table: topic for topic, source in _SOURCES.items()}
 TABLES: dict[Topic, str] = {topic: source.table for topic, source in _SOURCES.items()}
 
-# A camera's address in a payload. All clients get the same frame, so none gets user and password: those who may see them
-# read them by REST, which hides them from the others in the same form.
+# A camera's address in a payload. All clients get the same frame, so none gets user and password: those who may see
+# them read them by REST, which hides them from the others in the same form.
 _ADDRESS = re.compile(r'(?<="input_source":)"(?:[^"\\]|\\.)*"')
 
 # Changes of a whole table concern every subscriber of its topic. After the first two, subscribers need a new snapshot.

@@ -78,7 +78,7 @@ class Resource:
         return _masked(column) if name in self._hidden else column
 
     def agrees(self, name: str, value: object) -> ColumnElement[bool]:
-        """Whether a row has the value, as far as the current request may know: guessing what is hidden tells nothing."""
+        """Whether a row has the value, as far as the current request may know: who guesses is not told."""
         shown = _masked(literal(value, Text)) if name in self._hidden else value
         return self.column(name).is_not_distinct_from(shown)
 
