@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
+from ipaddress import ip_network
 from uuid import uuid4
 
 import pytest
@@ -131,6 +132,28 @@ def test_many_guesses_at_once_are_no_way_around(app):
             failures.count(connection, "account", "ada")
         other.join(10)
     assert seen[0] > 0
+
+
+def test_all_addresses_of_a_network_are_one_guesser(ada, client):
+    seen = [
+        login(client, f"user{number}", "wrong horse", environ_overrides={"REMOTE_ADDR": f"2001:db8::{number:x}"})
+        for number in range(8)
+    ]
+    assert [answer.status_code for answer in seen[:3]] == [401] * 3
+    assert seen[-1].status_code == 429
+    other = login(client, "user9", "wrong horse", environ_overrides={"REMOTE_ADDR": "2001:db8:0:1::1"})
+    assert other.status_code == 401
+
+
+@pytest.mark.parametrize("written", ["203.0.113.7:{port}", "[2001:db8::7]:{port}", "[2001:db8::7]"])
+def test_ports_that_a_proxy_writes_make_no_other_guesser(apps, ada, written):
+    client = apps(trusted_proxies=(ip_network("127.0.0.1"),)).test_client()
+    seen = [
+        login(client, f"user{port}", "wrong horse", headers={"X-Forwarded-For": written.format(port=port)}).status_code
+        for port in range(50000, 50008)
+    ]
+    assert seen[:3] == [401] * 3
+    assert seen[-1] == 429
 
 
 def test_each_spelling_of_a_name_is_the_same_account(app, ada, client):
