@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import http.client
+import json
 import logging
 import threading
+from contextlib import closing
 from ipaddress import ip_network
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
 from app import create_app
-from app.access import failures, keys, passwords, users
+from app.access import audit, failures, keys, passwords, start, users
 from app.access.credential import EVERYONE
 from app.config import Config
 from app.feed.change import Filter
 from app.feed.subscription import Subscription
 from app.postgres.addresses import masked
+from app.postgres.connections import connect
 from app.postgres.tables import db
+from tests.event_stream import wait_until_ready
+from tests.hostile.test_bodies import connection_to
+from tests.waiting import until
 
 PASSWORD = "violet tractor under seven lamps"
 SECRET_ADDRESSES = (
@@ -214,6 +222,16 @@ def test_users_end_no_stream_where_everyone_is_let_in(apps):
     assert not subscription.is_expelled
 
 
+def test_the_first_administrator_is_in_the_audit_log(app, database_url):
+    with closing(connect(database_url, application_name="start")) as connection:
+        assert start.add_admin(connection, PASSWORD)
+        assert not start.add_admin(connection, PASSWORD)
+    with app.app_context(), db.engine.connect() as connection:
+        [entry] = audit.list_entries(connection, 10)
+        assert (entry["action"], entry["details"]) == ("add user", {"username": "admin", "role": "admin"})
+        assert audit.first_break(connection) is None
+
+
 def test_names_forge_no_line_of_a_list(app, ada, client, database_url, monkeypatch):
     name = "x)\n     9 2026-01-01 00:00:00 user ada: remove user\x1b[2K"
     made = client.post("/api/keys", json={"name": name, "scope": "admin"}, headers=key(app, "admin"))
@@ -221,7 +239,55 @@ def test_names_forge_no_line_of_a_list(app, ada, client, database_url, monkeypat
     assert client.delete(f"/api/keys/{made.json['id']}", headers=forger).status_code == 204
     monkeypatch.setenv("DATABASE_URL", database_url)
     for command in (["audit", "list"], ["key", "list"]):
-        output = app.test_cli_runner().invoke(args=command).output
+        with app.app_context():
+            output = app.test_cli_runner().invoke(args=command).output
         assert "remove user" in output
         assert "\x1b" not in output
         assert not any(line.startswith("     9 2026-01-01") for line in output.splitlines())
+
+
+def test_no_stream_outlives_a_key_that_is_revoked_while_it_connects(gunicorn, app, ada):
+    """On two workers, by many at once, while the Listener's connections are cut."""
+    server = gunicorn(WEB_CONCURRENCY=2)
+    wait_until_ready(server)
+    admin = key(app, "admin")
+    for _ in range(3):
+        made = fetch(server, "POST", "/api/keys", admin, {"name": "brief", "scope": "read"})
+        head = f"GET /api/sse/sessions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {made['key']}\r\n\r\n"
+        sockets, is_over = [], threading.Event()
+
+        def flood(head=head, sockets=sockets, is_over=is_over):
+            while not is_over.is_set() and len(sockets) < 300:
+                sockets.append(connection_to(server))
+                sockets[-1].sendall(head.encode())
+
+        flooding = threading.Thread(target=flood)
+        flooding.start()
+        until(lambda sockets=sockets: len(sockets) > 40, what="streams")
+        with app.app_context(), db.engine.connect() as connection:
+            connection.exec_driver_sql(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where application_name = 'people-feed listener' and datname = current_database()"
+            )
+        fetch(server, "DELETE", f"/api/keys/{made['id']}", admin)
+        is_over.set()
+        flooding.join()
+        statuses = set()
+        for sock in sockets:
+            with sock, sock.makefile("rb") as answer:
+                sock.settimeout(20)
+                text = answer.read(65536) if b" 200 " in (line := answer.readline()) else b"access_ended"
+                assert b"access_ended" in text
+                statuses.add(int(line.split()[1]))
+        assert 200 in statuses
+
+
+def fetch(server, method, path, headers, body=None):
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+    with closing(connection):
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, path, sent, {**headers, "Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read()
+        assert response.status < 300, text
+        return json.loads(text) if text else None
