@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DataError
 
 from app import create_app
 from app.access import audit, failures, keys, passwords, start, users
@@ -222,6 +224,17 @@ def test_users_end_no_stream_where_everyone_is_let_in(apps):
     assert not subscription.is_expelled
 
 
+def test_a_statement_that_fails_puts_no_value_into_the_log(app):
+    with app.app_context(), db.engine.connect() as connection, pytest.raises(DataError) as failed:
+        connection.execute(text("select 1 / 0 where :hash <> ''"), {"hash": "scrypt:SECRET"})
+    assert "SECRET" not in str(failed.value)
+
+
+@pytest.mark.parametrize("password", ["violet tractor\0 under seven lamps", "violet tractor \udcff seven lamps"])
+def test_a_password_that_no_form_can_send_is_refused(password):
+    assert "UTF-8" in (passwords.objection(password) or "")
+
+
 def test_the_first_administrator_is_in_the_audit_log(app, database_url):
     with closing(connect(database_url, application_name="start")) as connection:
         assert start.add_admin(connection, PASSWORD)
@@ -276,8 +289,8 @@ def test_no_stream_outlives_a_key_that_is_revoked_while_it_connects(gunicorn, ap
         for sock in sockets:
             with sock, sock.makefile("rb") as answer:
                 sock.settimeout(20)
-                text = answer.read(65536) if b" 200 " in (line := answer.readline()) else b"access_ended"
-                assert b"access_ended" in text
+                told = answer.read(65536) if b" 200 " in (line := answer.readline()) else b"access_ended"
+                assert b"access_ended" in told
                 statuses.add(int(line.split()[1]))
         assert 200 in statuses
 
@@ -288,6 +301,6 @@ def fetch(server, method, path, headers, body=None):
         sent = None if body is None else json.dumps(body)
         connection.request(method, path, sent, {**headers, "Content-Type": "application/json"})
         response = connection.getresponse()
-        text = response.read()
-        assert response.status < 300, text
-        return json.loads(text) if text else None
+        answer = response.read()
+        assert response.status < 300, answer
+        return json.loads(answer) if answer else None
