@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 
-# All between the scheme, if there is one, and the last @: there are passwords with / ? # and @ in them, as they are.
-USER_INFO = "^([^@:]*://)?.*@"
+# What a colon is in, up to the last @: there are passwords with / ? # and @ in them, as they are. Without one, behind
+# a scheme, what stands before the host. So door@2.mp4 and rtsp://camera/stream@2 stay.
+USER_INFO = "^([^@:]*://)(?:.*:.*|[^/?#]*)@|^[^:]*:(?!//).*@"
 # Many cameras take user and password after their host, as user=…&pwd=…
 PARAMETER = "((?:user|usr|login|account|auth|pass|pwd|psw|pw|token|secret|key)[a-z0-9_-]*=)[^& ]+"
 

@@ -105,6 +105,13 @@ def test_no_form_of_an_address_shows_a_password(app, ada, client, address):
     assert client.get(path, headers=admin).json["input_source"] == address
 
 
+@pytest.mark.parametrize("address", ["door@2.mp4", "rtsp://camera-1/stream@2", "rtsp://camera-1:554/main?fps=5", "0"])
+def test_addresses_without_a_password_are_shown(app, ada, client, address):
+    row = {"session_name": "door", "input_source": address}
+    path = f"/api/sessions/{client.post('/api/sessions', json=row, headers=key(app, 'admin')).json['id']}"
+    assert client.get(path, headers=key(app, "read")).json["input_source"] == masked(address) == address
+
+
 def test_whoever_guesses_a_hidden_password_is_not_told(app, ada, client):
     """A request that is repeated gets its row; it used to say so only if the password was right."""
     row = {"id": str(uuid4()), "session_name": "door", "input_source": "rtsp://u:1234@h/x"}

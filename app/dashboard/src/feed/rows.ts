@@ -111,7 +111,7 @@ export interface RowOf {
 }
 
 // As in app/postgres/addresses.py: @ and / are found in passwords, too, and many cameras take pwd=… after their host.
-const USER_INFO = /^([^@:]*:\/\/)?.*@/s;
+const USER_INFO = /^([^@:]*:\/\/)(?:.*:.*|[^/?#]*)@|^[^:]*:(?!\/\/).*@/s;
 const PARAMETER = /((?:user|usr|login|account|auth|pass|pwd|psw|pw|token|secret|key)[a-z0-9_-]*=)[^& ]+/gi;
 
 /** Where a session's pictures come from, without the user and password that a camera's address may hold. */
