@@ -8,6 +8,7 @@ Every function works in the transaction of its caller.
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address, IPv6Network
 from typing import Literal
 
 from sqlalchemy import Connection, text
@@ -15,9 +16,11 @@ from sqlalchemy import Connection, text
 Kind = Literal["account", "address", "key"]
 MOST_SECONDS: dict[Kind, float] = {"account": 5.0, "address": 60.0, "key": 10.0}
 
+# Holds the subject until the transaction ends: of many tries at once, each sees the count of the one before.
 _WAIT = text(
-    "select coalesce(extract(epoch from max(next_at) - now()), 0)::float8 from access_failures"
-    " where (kind, subject) = (:kind, :subject)"
+    "insert into access_failures as f values (:kind, :subject, 0, now())"
+    " on conflict (kind, subject) do update set failures = f.failures"
+    " returning extract(epoch from next_at - now())::float8"
 )
 _COUNT = text("select count_failure(:kind, :subject, :most)")
 _FORGIVE = text(
@@ -28,24 +31,37 @@ _FORGET = text("delete from access_failures where next_at < now() - interval '1 
 
 
 def seconds_to_wait(connection: Connection, kind: Kind, subject: str) -> float:
-    """How long the subject still has to wait."""
-    seconds: float = connection.execute(_WAIT, {"kind": kind, "subject": subject}).scalar_one()
+    """How long the subject still has to wait; nobody else learns it before the transaction ends."""
+    seconds: float = connection.execute(_WAIT, {"kind": kind, "subject": _counted(kind, subject)}).scalar_one()
     return max(0.0, seconds)
 
 
 def count(connection: Connection, kind: Kind, subject: str) -> float:
     """Count a failure; returns how long the subject has to wait now."""
     seconds: float = connection.execute(
-        _COUNT, {"kind": kind, "subject": subject, "most": MOST_SECONDS[kind]}
+        _COUNT, {"kind": kind, "subject": _counted(kind, subject), "most": MOST_SECONDS[kind]}
     ).scalar_one()
     return seconds
 
 
 def forgive(connection: Connection, kind: Kind, subject: str) -> None:
     """The failure that was counted was none."""
-    connection.execute(_FORGIVE, {"kind": kind, "subject": subject})
+    connection.execute(_FORGIVE, {"kind": kind, "subject": _counted(kind, subject)})
 
 
 def forget(connection: Connection) -> None:
     """Remove what is a day old."""
     connection.execute(_FORGET)
+
+
+def _counted(kind: Kind, subject: str) -> str:
+    """Whoever has one address of IPv6 has the whole network that it is in, 2^64 of them."""
+    if kind == "account" or ":" not in subject:
+        return subject
+    try:
+        address = IPv6Address(subject)
+    except ValueError:
+        return subject
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((int(address), 64), strict=False))

@@ -38,6 +38,8 @@ def objection(password: str, *about: str) -> str | None:
         return f"should have {LEAST} characters or more"
     if len(password) > MOST:
         return f"may have {MOST} characters at most"
+    if "\0" in password or any("\ud800" <= sign <= "\udfff" for sign in password):
+        return "may hold only what can be typed, as UTF-8"
     from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # its lists take 30 ms and 20 MB
 
     inputs = [*about, "people", "counting", "feed", "camera"]

@@ -49,8 +49,10 @@ def add_admin(connection: Psycopg, password: str) -> bool:
         return False
     with connection.cursor() as cursor:
         cursor.execute(
-            "insert into access_users (username, role, password_hash, is_first) values ('admin', 'admin', %s, true)"
-            " on conflict do nothing",
+            "with made as (insert into access_users (username, role, password_hash, is_first)"
+            " values ('admin', 'admin', %s, true) on conflict do nothing returning id, username, role)"
+            " select audit('ADMIN_PASSWORD_FILE', '', 'add user', id::text,"
+            " jsonb_build_object('username', username, 'role', role)) from made",
             (hashed(password),),
         )
         return cursor.rowcount == 1

@@ -30,6 +30,7 @@ from app.config import is_loopback
 from app.feed.change import Filter
 from app.feed.subscription import Subscription
 from app.postgres.tables import db
+from app.rest.origin import is_from_elsewhere
 from app.rest.problems import ProblemError
 from app.rest.proxies import IS_FORWARDED, IS_TRUSTED
 from app.rest.reach import Reach, set_reach
@@ -47,6 +48,7 @@ _STATUS: dict[Reason, int] = {
     "unknown": 503,
 }
 _ADDRESSES = 10_000
+_TELL_SECONDS = 60.0
 # An answer of a change to many rows is short, and says which rows those were.
 _ANSWER_BYTES = 300
 
@@ -103,7 +105,7 @@ def cookie_name() -> str:
 
 def refuse(status: int, reason: str, detail: str, **members: Any) -> ProblemError:  # noqa: ANN401 - JSON
     """The refusal of a request, for a reason that programs can tell apart."""
-    log.info("refused %s %s from %s: %s", request.method, request.path, _address(), reason)
+    _Refusals.tell(reason)
     return ProblemError(status, detail, members={"reason": reason, **members})
 
 
@@ -149,13 +151,16 @@ def _guard() -> None:
 def _shown(is_stream: bool) -> Shown:
     environ = request.environ
     is_forwarded = bool(environ.get(IS_FORWARDED)) and not environ.get(IS_TRUSTED)
+    is_ours = not is_from_elsewhere()
     host = request.host.rpartition(":")[0] if request.host.rpartition(":")[2].isdigit() else request.host
-    is_local = not environ.get(IS_FORWARDED) and is_loopback(_address()) and is_loopback(host.strip("[]"))
+    is_local = is_ours and not environ.get(IS_FORWARDED) and is_loopback(_address()) and is_loopback(host.strip("[]"))
     shown = partial(Shown, is_local=is_local, is_forwarded=is_forwarded)
     if "Authorization" in request.headers:
         return shown(token=digest(_authorization()))
     if is_stream and "ticket" in request.args:
         return shown(credential=_bearer_of_ticket())
+    if not is_ours:  # other origins send a key
+        return shown()
     header = current_feed().config.user_header
     if header and environ.get(IS_TRUSTED) and (username := request.headers.get(header)):
         return shown(username=username)
@@ -230,7 +235,8 @@ def _is_over(access: Access, lost: frozenset[Credential], subscription: Subscrip
     """Whether a stream has to end; one that waits to be judged is judged now."""
     owner = subscription.owner
     if not isinstance(owner, Shown):
-        return owner in lost
+        # Where everyone is let in, users that come change nothing.
+        return owner in lost and (owner is not EVERYONE or access.state != "open")
     try:
         credential = access.admit(owner)
     except Denied:
@@ -304,6 +310,22 @@ def _keep_private(response: Response) -> Response:
             response.headers["Cache-Control"] = "no-store"
         response.vary.update(("Cookie", "Authorization"))
     return response
+
+
+class _Refusals:
+    """Refusals in the server's log: the first of each kind from an address in a minute, so that nobody can fill it."""
+
+    told: dict[tuple[str, str], float] = {}  # noqa: RUF012 - a worker's, for its life
+
+    @classmethod
+    def tell(cls, reason: str) -> None:
+        now, kind = time.monotonic(), (_address(), reason)
+        if cls.told.get(kind, 0.0) > now:
+            return
+        if len(cls.told) > _ADDRESSES:
+            cls.told.clear()
+        cls.told[kind] = now + _TELL_SECONDS
+        log.warning("refused %s %r from %s: %s", request.method, request.path[:200], *kind)
 
 
 class _Guesses:

@@ -140,9 +140,12 @@ def login(body: Credentials) -> Response:
     """Sets a cookie. A wrong password costs time: the account's and the address's next try has to wait."""
     if body.key:
         return _login_with_key(body.key)
-    address, account = request.remote_addr or "", body.username.lower()
+    address = request.remote_addr or ""
     with db.engine.begin() as connection:
         user = users.user_of_name(connection, body.username)
+        # The name as it was given: the database's idea of lower case is not Python's, and each spelling would be an
+        # account of its own.
+        account = (user["username"] if user else body.username).lower()
         _count_try(connection, user, account, address)
     password_hash = user["password_hash"] if user and not user["is_disabled"] else None
     if not _hash(passwords.is_right, body.password, password_hash) or user is None:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from app.access import audit, keys, users
 from app.cli.database import current_config, database
+from app.cli.shown import shown
 from app.postgres.tables import db
 
 _LOGINS = text("select count(*) from access_logins where ended_at is null and expires_at > now()")
@@ -50,7 +51,7 @@ def list_entries(limit: int) -> None:
         details = json.dumps(entry["details"]) if entry["details"] else ""
         where = f" from {entry['address']}" if entry["address"] else ""
         line = f"{entry['id']:>6} {entry['at']:%Y-%m-%d %H:%M:%S} {entry['actor']}{where}: {entry['action']}"
-        click.echo(f"{line} {entry['subject']} {details}".rstrip())
+        click.echo(shown(f"{line} {entry['subject']} {details}".rstrip()))
 
 
 @audit_command.command("verify")

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from app.access import audit, keys
 from app.access.scope import SCOPES, Scope
 from app.cli.database import database
+from app.cli.shown import shown
 from app.cli.user import ACTOR
 from app.postgres.tables import db
 
@@ -71,7 +72,7 @@ def list_all() -> None:
         until = f"until {key['expires_at']:%Y-%m-%d %H:%M}" if key["expires_at"] else "for good"
         state = f"revoked {key['revoked_at']:%Y-%m-%d %H:%M}" if key["revoked_at"] else until
         reach = f", {len(key['session_ids'])} sessions" if key["is_restricted"] else ""
-        click.echo(f"{key['id']}  {key['scope']:<8} {state:<24} {key['name']}{reach}")
+        click.echo(f"{key['id']}  {key['scope']:<8} {state:<24} {shown(key['name'])}{reach}")
     if not found:
         click.echo("There is no key.")
 
@@ -85,4 +86,4 @@ def revoke(key_id: str) -> None:
         if name is None:
             raise click.ClickException(f"There is no valid key with the ID {key_id}; `flask key list` shows all.")
         audit.add_entry(connection, ACTOR, "", "revoke key", key_id, name=name)
-    click.echo(f"Revoked {key_id} ({name}).")
+    click.echo(f"Revoked {key_id} ({shown(name)}).")

@@ -5,6 +5,7 @@ Invariant: a Change is read from its payload once and never altered; every clien
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -12,6 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from pydantic_core import from_json
 
 from app.feed.sse import change_frame, connection_frame
+from app.postgres.addresses import masked
 
 Topic = Literal["sessions", "movements", "alerts", "metrics"]
 TOPICS: tuple[Topic, ...] = get_args(Topic)
@@ -34,9 +36,9 @@ CHANNELS = tuple(source.channel for source in _SOURCES.values())
 TOPIC_OF_TABLE: dict[str, Topic] = {source.table: topic for topic, source in _SOURCES.items()}
 TABLES: dict[Topic, str] = {topic: source.table for topic, source in _SOURCES.items()}
 
-# A camera's address in a payload, up to its host. All clients get the same frame, so none gets user and password:
-# those who may see them read them by REST, which hides them from the others in the same form.
-_USER_INFO = re.compile(r'("input_source":"(?:[^"\\]|\\.)*?://)(?:[^/?#"\\]|\\.)*@')
+# A camera's address in a payload. All clients get the same frame, so none gets user and password: those who may see
+# them read them by REST, which hides them from the others in the same form.
+_ADDRESS = re.compile(r'(?<="input_source":)"(?:[^"\\]|\\.)*"')
 
 # Changes of a whole table concern every subscriber of its topic. After the first two, subscribers need a new snapshot.
 _RESETS = ("TRUNCATE", "RESET")
@@ -86,8 +88,8 @@ class Change(NamedTuple):
     def _from_body(cls, body: dict[str, Any], payload: str) -> Change:
         change_id, action, timestamp = int(body["id"]), str(body["action"]), float(body["timestamp"])
         topic = TOPIC_OF_TABLE[body["table"]]
-        if topic == "sessions" and "@" in payload:
-            payload = _USER_INFO.sub(r"\1***@", payload)
+        if topic == "sessions":
+            payload = _ADDRESS.sub(_hidden, payload)
         rows = [row for row in (body["data"], body["old_data"]) if row]
         column = "id" if topic == "sessions" else "session_id"
         sessions = [row[column] for row in rows if row.get(column)]
@@ -102,6 +104,12 @@ class Change(NamedTuple):
             if action in _RESETS
             else change_frame(change_id, payload, timestamp),
         )
+
+
+def _hidden(text: re.Match[str]) -> str:
+    address: str = from_json(text[0])
+    hidden = masked(address)
+    return text[0] if hidden == address else json.dumps(hidden, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

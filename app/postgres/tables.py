@@ -203,7 +203,9 @@ def register(app: Flask, database_url: str) -> None:
         return connection
 
     app.config["SQLALCHEMY_DATABASE_URI"] = sqlalchemy_url(database_url)
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"creator": open_connection, "use_native_hstore": False, **_POOL}
+    # Hidden: the values of a statement that fails would be in the log, hashes of passwords among them.
+    options = {"creator": open_connection, "use_native_hstore": False, "hide_parameters": True, **_POOL}
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
 
 

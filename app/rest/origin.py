@@ -52,6 +52,17 @@ def register_origin(app: Flask, host: str, allowed_hosts: tuple[str, ...], origi
     app.after_request(describe)
 
 
+def is_from_elsewhere() -> bool:
+    """Whether a page of another origin makes this request, also one of CORS_ORIGINS: what a browser adds by itself, and
+    that it runs on this machine, then says nothing of who asks. Following a link is no such request."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        is_link = request.method in _SAFE_METHODS and request.headers.get("Sec-Fetch-Mode") == "navigate"
+        return site not in ("same-origin", "none") and not is_link
+    origin = request.headers.get("Origin")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("Host")
+
+
 def _name_of(host: str) -> str:
     """The name in a Host header, in lower case, without port and brackets; empty if there is none, as in HTTP/1.0."""
     try:

@@ -25,6 +25,8 @@ IS_TRUSTED = "people_feed.is_trusted"
 _TRACES = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO",
            "HTTP_X_FORWARDED_PREFIX", "HTTP_X_FORWARDED_PORT", "HTTP_X_FORWARDED_SERVER", "HTTP_X_REAL_IP")  # fmt: skip
 _HOST = re.compile(r"[A-Za-z0-9_.-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
+# Some proxies write the port as well, which changes with each connection.
+_ADDRESS = re.compile(r"^(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d+)?$")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-]+)*/?")
 
 
@@ -57,7 +59,7 @@ def _behind(networks: Sequence[Network], inner: WSGIApplication) -> WSGIApplicat
 def _take_over(environ: WSGIEnvironment, networks: Sequence[Network]) -> None:
     addresses = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
     for address in reversed(addresses):
-        environ["REMOTE_ADDR"] = address.strip("[]")[:45]
+        environ["REMOTE_ADDR"] = _ADDRESS.sub(r"\1\2", address)[:45]
         if not is_within(environ["REMOTE_ADDR"], networks):
             break
     scheme = _last(environ, "HTTP_X_FORWARDED_PROTO")

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, Text, case, func, literal_column
+from sqlalchemy import ColumnElement, Table, Text, case, func, literal, literal_column
 
+from app.postgres.addresses import PARAMETER, USER_INFO
 from app.postgres.tables import Model
 from app.rest.reach import current_reach
 
-# What stands between the scheme and the host of an address: a user, a password.
-_USER_INFO = "://[^/?#]*@"
-_HIDDEN = "://***@"
+# The arguments of regexp_replace after the first.
+_SECRETS = ((USER_INFO, r"\1***@", ""), (PARAMETER, r"\1***", "gi"))
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,13 @@ class Resource:
 
     def column(self, name: str) -> ColumnElement[Any]:
         """A column as the current request may see it."""
-        column = self.table.c[name]
-        return func.regexp_replace(column, _USER_INFO, _HIDDEN) if name in self._hidden else column
+        column: ColumnElement[Any] = self.table.c[name]
+        return _masked(column) if name in self._hidden else column
+
+    def agrees(self, name: str, value: object) -> ColumnElement[bool]:
+        """Whether a row has the value, as far as the current request may know: who guesses is not told."""
+        shown = _masked(literal(value, Text)) if name in self._hidden else value
+        return self.column(name).is_not_distinct_from(shown)
 
     def kept(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values to write: what a client sends back as it was shown is no new value."""
@@ -90,9 +95,17 @@ class Resource:
 
     def _selected(self, column: str) -> str:
         name = f'{self.table.name}."{self.table.c[column].name}"'
-        return (
-            f"regexp_replace({name}, '{_USER_INFO}', '{_HIDDEN}') as \"{column}\"" if column in self._hidden else name
-        )
+        if column not in self._hidden:
+            return name
+        for pattern, replacement, flags in _SECRETS:
+            name = f"regexp_replace({name}, '{pattern}', '{replacement}', '{flags}')"
+        return f'{name} as "{column}"'
+
+
+def _masked(address: ColumnElement[Any]) -> ColumnElement[Any]:
+    for secret in _SECRETS:
+        address = func.regexp_replace(address, *secret)
+    return address
 
 
 def problem_response() -> dict[str, Any]:

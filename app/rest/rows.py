@@ -51,8 +51,7 @@ def create_row(resource: Resource, body: BaseModel) -> Response:
 
 def _repeated(connection: Connection, resource: Resource, values: dict[str, Any]) -> str:
     """The row that has this id already, if it agrees with the body."""
-    columns = resource.table.c
-    same = [columns[name].is_not_distinct_from(value) for name, value in values.items()]
+    same = [resource.agrees(name, value) for name, value in values.items()]
     row = connection.execute(select(resource.row()).where(*same, *resource.within)).scalar()
     if row is None:
         taken = FieldError(field="id", message="is taken already")

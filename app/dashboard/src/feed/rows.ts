@@ -110,7 +110,11 @@ export interface RowOf {
   metrics: Metric;
 }
 
+// As in app/postgres/addresses.py: @ and / are found in passwords, too, and many cameras take pwd=… after their host.
+const USER_INFO = /^([^@:]*:\/\/)(?:.*:.*|[^/?#]*)@|^[^:]*:(?!\/\/).*@/s;
+const PARAMETER = /((?:user|usr|login|account|auth|pass|pwd|psw|pw|token|secret|key)[a-z0-9_-]*=)[^& ]+/gi;
+
 /** Where a session's pictures come from, without the user and password that a camera's address may hold. */
 export function shownSource({ input_source: source }: { input_source: string | null }): string | null {
-  return source && source.replace(/(:\/\/)[^/?#]*@/, '$1***@');
+  return source && source.replace(USER_INFO, '$1***@').replace(PARAMETER, '$1***');
 }
