@@ -152,8 +152,8 @@ def login(body: Credentials) -> Response:
         log.warning("a login of %r from %s failed", account, address)
         raise refuse(401, "wrong_credentials", "The user name or the password is wrong.")
     with db.engine.begin() as connection:
+        failures.forgive(connection, "address", address)  # in the order in which they were counted
         failures.forgive(connection, "account", account)
-        failures.forgive(connection, "address", address)
         token = new_login(connection, f"user {user['username']}", user_id=user["id"])
     return _signed_in(token)
 
@@ -211,8 +211,8 @@ def change_password(body: NewPassword) -> Response:
         raise refuse(403, "wrong_credentials", "The old password is wrong.")
     password_hash = accepted("new_password", body.new_password, credential.name)
     with db.engine.begin() as connection:
-        failures.forgive(connection, "account", credential.name.lower())
         failures.forgive(connection, "address", address)
+        failures.forgive(connection, "account", credential.name.lower())
         users.change_user(connection, user["id"], password_hash=password_hash, kept_login=credential.id)
         audit.add_entry(connection, credential.actor, address, "change password", str(user["id"]))
     g.is_audited = True
