@@ -146,6 +146,10 @@ def _guard() -> None:
     if not needed.is_stream and credential.user_id and credential.kind == "login" and credential.is_due_for_renewal():
         with db.engine.begin() as connection:
             logins.renew_login(connection, credential.id)
+    # What was read meanwhile may have ended it; from here to the view, and to a stream's place in the hub, nothing
+    # yields.
+    if not credential.is_valid:
+        raise _refusal(Denied("access_ended"))
 
 
 def _shown(is_stream: bool) -> Shown:
@@ -228,7 +232,7 @@ def _reach(credential: Credential) -> Reach:
     def claim(connection: Connection, session_id: UUID) -> None:
         keys.add_session(connection, key_id, session_id)
 
-    return Reach(made.where(column("key_id") == key_id), claim, masks)
+    return Reach(made.where(column("key_id") == key_id), claim, masks, owner=key_id)
 
 
 def _is_over(access: Access, lost: frozenset[Credential], subscription: Subscription) -> bool:

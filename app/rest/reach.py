@@ -19,12 +19,14 @@ from sqlalchemy import Connection, Select
 class Reach:
     """``sessions`` are the ids of the counting sessions, or None for all; ``claim`` adds one that was just created.
 
-    ``masks``: what a resource names as masked is rendered without its secrets.
+    ``masks``: what a resource names as masked is rendered without its secrets. ``owner`` is whose Idempotency-Keys
+    these are, where others must not be able to use them up.
     """
 
     sessions: Select[UUID] | None = None
     claim: Callable[[Connection, UUID], None] | None = None
     masks: bool = False
+    owner: str = ""
 
 
 def set_reach(reach: Reach) -> None:
