@@ -166,9 +166,10 @@ def test_an_ingest_key_reaches_what_it_made(people, key, client):
 
 def test_one_camera_cannot_use_up_the_idempotency_keys_of_another(people, key, client):
     (one, _), (two, _) = key("ingest"), key("ingest")
-    for headers in (one, two):
-        made = [client.post("/api/sessions", json=SESSION, headers=headers | {"Idempotency-Key": "start"}) for _ in
-        "12"] assert [response.status_code for response in made] == [201, 200]
+    for shown in (one, two):
+        headers = shown | {"Idempotency-Key": "start"}
+        made = [client.post("/api/sessions", json=SESSION, headers=headers) for _ in "12"]
+        assert [response.status_code for response in made] == [201, 200]
         assert made[0].json["id"] == made[1].json["id"]
 
 
