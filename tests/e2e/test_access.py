@@ -256,6 +256,15 @@ def _end_login(name, database, **_):
     return PASSWORD
 
 
+def _expire_login(name, database, **_):
+    database.run(
+        "update access_logins set expires_at = now() + interval '1 second'"
+        " where user_id = (select id from access_users where username = %s)",
+        name,
+    )
+    return PASSWORD
+
+
 def _change_by_command(name, database_url, **_):
     flask(database_url, "user", "password", name, "--password-stdin", said=f"{OTHER_PASSWORD}\n")
     return OTHER_PASSWORD
@@ -285,7 +294,7 @@ def _holds(page, context, url, session_id, count):
     entered.get_by_text(str(count), exact=True).wait_for()
 
 
-@pytest.mark.parametrize("end", [_end_login, _change_by_command, _change_elsewhere])
+@pytest.mark.parametrize("end", [_expire_login, _change_by_command, _change_elsewhere])
 def test_a_page_whose_login_ends_goes_on_after_the_next(people, feed, enter, show, database, database_url, end):
     session_id = database.session()
     for person_id in range(1, 11):
