@@ -24,9 +24,7 @@ export function Dialog({
   const { t } = useWords();
   const dialog = useRef<HTMLDialogElement>(null);
   const [state, setState] = useState<'busy' | { reason: string } | null>(null);
-  useEffect(() => {
-    dialog.current?.showModal();
-  }, []);
+  useModal(() => dialog.current?.showModal());
   const submit = async (form: FormData) => {
     setState('busy');
     try {
@@ -63,6 +61,17 @@ export function Dialog({
       </form>
     </dialog>
   );
+}
+
+/** Open a dialog over the page. Once it is gone, the focus is back where it was. */
+export function useModal(open: () => void): void {
+  useEffect(() => {
+    const before = document.activeElement;
+    open();
+    return () => {
+      if (before instanceof HTMLElement) before.focus();
+    };
+  }, []);
 }
 
 export function Field({ label, children }: { label: string; children: ReactNode }) {

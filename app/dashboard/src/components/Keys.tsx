@@ -1,5 +1,5 @@
 /** Keys: what programs and screens enter with. A key is shown once, when it is made; the server keeps only its digest. */
-import { useEffect, useRef, useState } from 'react';
+import { useRef, useState } from 'react';
 import { addKey, keys, revokeKey, type Key as KeyRow, type NewKey } from '../api/access';
 import type { Scope } from '../feed/access';
 import { at } from '../feed/mount';
@@ -8,7 +8,7 @@ import { useNow } from '../hooks/useNow';
 import { useWords, type Key } from '../i18n/language';
 import { explained } from '../i18n/refusals';
 import { Copy } from './Copy';
-import { Dialog, Field } from './Dialog';
+import { Dialog, Field, useModal } from './Dialog';
 import { Sign } from './Sign';
 import { Empty, Failed, Loading, Panel } from './Panel';
 import { useRead } from './useRead';
@@ -223,9 +223,7 @@ function today(): string {
 function MadeDialog({ made, onClose }: { made: NewKey; onClose: () => void }) {
   const { t } = useWords();
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    dialog.current?.showModal();
-  }, []);
+  useModal(() => dialog.current?.showModal());
   return (
     <dialog ref={dialog} className="dialog wide" aria-labelledby="made" onClose={onClose}>
       <div className="made">

@@ -1,8 +1,9 @@
 /** Asks to sign in again over a page whose access has ended. It cannot be closed; the page goes on behind it afterwards. */
-import { useEffect, useRef } from 'react';
+import { useRef } from 'react';
 import type { Reason } from '../feed/access';
 import { useAccess } from '../hooks/useAccess';
 import { useWords } from '../i18n/language';
+import { useModal } from './Dialog';
 import { LoginForm } from './LoginForm';
 import '../style/parts.css';
 import '../style/access.css';
@@ -16,7 +17,7 @@ export function LoginDialog({ username, reason }: { username: string; reason: Re
     dialog.current.showModal();
     dialog.current.querySelector<HTMLInputElement>(username ? '[name=password]' : '[name=username]')?.focus();
   };
-  useEffect(open, []);
+  useModal(open);
   return (
     <dialog
       ref={dialog}
