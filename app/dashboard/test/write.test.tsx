@@ -3,7 +3,8 @@
 import { act } from 'react';
 import { createRoot } from 'react-dom/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { deleteSession, hiddenSessions, resolveAlerts } from '../src/api/actions';
+import { hiddenSessions, resolveAlerts } from '../src/api/actions';
+import { deleteSession } from '../src/api/sessions';
 import { dismiss, toast, toastStore } from '../src/browser/toasts';
 import { SessionActions } from '../src/components/SessionActions';
 import type { Session } from '../src/feed/rows';

@@ -1,6 +1,6 @@
 /** What an operator does with a session: stop, rename, delete. Stopping and deleting ask first, and can be taken back. */
 import { useState } from 'react';
-import { deleteSession, stopSession } from '../api/actions';
+import { deleteSession, stopSession } from '../api/sessions';
 import { send } from '../api/rest';
 import type { Session } from '../feed/rows';
 import { useWords } from '../i18n/language';
