@@ -2,7 +2,8 @@
  * A small model of what surrounds the feed: a server with tables, change log and streams, and a browser with tabs,
  * locks and channels. Anything can be slow or fail; the seed decides when.
  */
-import type { Me, Reason } from '../src/feed/access';
+import type { Me } from '../src/feed/access';
+import type { Reason } from '../src/feed/refusal';
 import type { Cursor } from '../src/feed/cursor';
 import { RequestError, type Environment, type Locks, type SourceEvent } from '../src/feed/environment';
 import type { Topic } from '../src/feed/protocol';

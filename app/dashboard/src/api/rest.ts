@@ -1,5 +1,5 @@
 /** Requests to the REST API. A refusal becomes a RequestError with a readable message. */
-import { signedOutBy } from '../feed/access';
+import { signedOutBy } from '../feed/refusal';
 import { refusalOf, type RequestError } from '../feed/environment';
 import { at } from '../feed/mount';
 import { accessOf, feedOf } from '../feed/shared';

@@ -1,6 +1,6 @@
 /** Asks to sign in again over a page whose access has ended. It cannot be closed; the page goes on behind it afterwards. */
 import { useRef } from 'react';
-import type { Reason } from '../feed/access';
+import type { Reason } from '../feed/refusal';
 import { useAccess } from '../hooks/useAccess';
 import { useWords } from '../i18n/language';
 import { useModal } from './Dialog';

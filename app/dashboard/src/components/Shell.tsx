@@ -5,7 +5,7 @@ import { useStats } from '../hooks/useStats';
 import { useNow } from '../hooks/useNow';
 import { useWords } from '../i18n/language';
 import { at } from '../feed/mount';
-import type { PageName } from '../pages/loaders';
+import type { PageName } from '../pages/pageName';
 import { follow, foresee } from '../router';
 import { Connection } from './Connection';
 import { Icon, type IconName } from './Icon';

@@ -5,13 +5,10 @@
  * no longer. One store serves all components of a page. Knows no React.
  */
 import { delayBefore } from './backoff';
-import { RequestError } from './environment';
 import type { Feed } from './feed';
 import { Listeners } from './listeners';
+import { signedOutBy, type Reason } from './refusal';
 
-const REASONS = ['login_required', 'access_ended', 'setup_required'] as const;
-/** Why nobody is signed in: not yet, no longer, or because no user exists. */
-export type Reason = (typeof REASONS)[number];
 export type Role = 'viewer' | 'operator' | 'admin';
 export type Scope = 'read' | 'ingest' | 'operate' | 'metrics' | 'admin';
 
@@ -35,12 +32,6 @@ export interface AccessState {
 
 /** The state before the first answer. */
 export const UNKNOWN: AccessState = { me: null, signedOut: null, error: null };
-
-/** Why a request was refused, if it takes signing in; null if anything else went wrong. */
-export function signedOutBy(error: unknown): Reason | null {
-  if (!(error instanceof RequestError) || error.status !== 401 || error.reason === 'wrong_credentials') return null;
-  return REASONS.find((reason) => reason === error.reason) ?? 'login_required';
-}
 
 export class Access {
   #state = UNKNOWN;

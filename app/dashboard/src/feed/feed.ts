@@ -6,7 +6,7 @@
  * that finds a number missing restarts its readers from snapshots. The first reader opens the source, the last one
  * closes it.
  */
-import { signedOutBy } from './access';
+import { signedOutBy } from './refusal';
 import type { Cursor } from './cursor';
 import { RequestError, type Environment } from './environment';
 import { Listeners } from './listeners';

@@ -6,7 +6,7 @@
  * connection that died silently. It does not tell either whether an attempt was refused, so after each one that failed
  * the stream asks who is signed in. While nobody is, it opens nothing.
  */
-import { signedOutBy, type Reason } from './access';
+import { signedOutBy, type Reason } from './refusal';
 import { delayBefore } from './backoff';
 import { parseCursor, type Cursor } from './cursor';
 import type { Environment, SourceEvent } from './environment';

@@ -1,6 +1,7 @@
 /** React's side of access: who is signed in, and what they may do. */
 import { useMemo, useSyncExternalStore } from 'react';
-import { UNKNOWN, type Me, type Reason, type Role, type Scope } from '../feed/access';
+import { UNKNOWN, type Me, type Role, type Scope } from '../feed/access';
+import type { Reason } from '../feed/refusal';
 import { accessOf } from '../feed/shared';
 
 export interface AccessResult {

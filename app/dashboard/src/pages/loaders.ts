@@ -9,10 +9,11 @@ import { report } from '../feed/listeners';
 import { pathOf } from '../feed/mount';
 import { loadWords } from '../i18n/language';
 import { DashboardPage } from './DashboardPage';
+import type { PageName } from './pageName';
 
 type Page = ComponentType<{ id: string }>;
 
-const LOADERS = {
+const LOADERS: Record<Exclude<PageName, 'dashboard'>, () => Promise<Page>> = {
   live: () => import('./LivePage').then((file): Page => file.LivePage),
   sessions: () => import('./SessionsPage').then((file): Page => file.SessionsPage),
   session: () => import('./SessionPage').then((file): Page => file.SessionPage),
@@ -25,7 +26,6 @@ const LOADERS = {
   kiosk: () => import('./KioskPage').then((file): Page => file.KioskPage),
   unknown: () => import('./NotFoundPage').then((file): Page => file.NotFoundPage),
 };
-export type PageName = 'dashboard' | keyof typeof LOADERS;
 
 const SESSION = /^\/sessions\/([0-9a-f-]{36})$/;
 const loaded = new Map<PageName, Page>([['dashboard', DashboardPage]]);
