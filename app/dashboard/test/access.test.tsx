@@ -53,7 +53,14 @@ async function open(path: string) {
   await settle();
 }
 
-const settle = () => act(() => new Promise((resolve) => setTimeout(resolve, 150)));
+/** Until nothing is being loaded any more, however long that takes on a busy machine, and effects have run. */
+const settle = () =>
+  act(async () => {
+    for (let round = 0; round < 4; round += 1) {
+      await vi.dynamicImportSettled();
+      await new Promise((resolve) => setTimeout(resolve, 40));
+    }
+  });
 const field = (name: string) => document.querySelector<HTMLInputElement>(`input[name=${name}]`)!;
 const here = () => location.pathname + location.search + location.hash;
 
