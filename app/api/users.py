@@ -148,7 +148,7 @@ class AuditEntry(Described):
     details: dict[str, Any]
 
 
-class AuditPage(Described):
+class AuditLog(Described):
     """Entries, the newest first."""
 
     items: list[AuditEntry]
@@ -284,7 +284,7 @@ def revoke_key(path: KeyPath) -> Response:
     return Response(status=204)
 
 
-@api.get("/audit", _ADMIN, summary="Who did what, the newest first", responses={200: AuditPage})
+@api.get("/audit", _ADMIN, summary="Who did what, the newest first", responses={200: AuditLog})
 @reads(query=AuditQuery)
 def list_audit(query: AuditQuery) -> Response:
     with db.engine.connect() as connection:

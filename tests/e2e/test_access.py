@@ -258,7 +258,9 @@ def _end_login(name, database, **_):
 
 def _expire_login(name, database, **_):
     database.run(
-        "update access_logins set expires_at = now() + interval '1 second'"
+        # After 30 days no use of it helps any more, and the page does use it.
+        "update access_logins set created_at = now() - interval '30 days' + interval '1 second',"
+        " expires_at = now() + interval '1 second'"
         " where user_id = (select id from access_users where username = %s)",
         name,
     )
