@@ -23,6 +23,8 @@ from app.access.scope import SCOPE_OF_ROLE
 
 log = logging.getLogger(__name__)
 
+# A timer for a date in the far future is set again now and then.
+_LONGEST_SECONDS = 86400.0
 # Without those that ended: nobody has seen them here.
 _WHOLE = "and {row}.ended_at is null"
 # One statement, hence one snapshot. Versions are given out under a lock that lasts until COMMIT, so there is no row
@@ -31,14 +33,16 @@ _CHANGED = """
 select home.version, home.secret, exists (select from access_users where ended_at is null), changed.*
 from access_home as home left join lateral (
     select 'login' as kind, l.id::text, l.token_sha256, coalesce(u.username, k.name), u.role, k.scope, u.id::text, k.id,
-           case when l.ended_at is null then extract(epoch from l.expires_at - clock_timestamp())::float8 else 0 end,
+           case when l.ended_at is not null then 0
+                when isfinite(l.expires_at) then extract(epoch from l.expires_at - clock_timestamp())::float8 end,
            case when k.is_restricted
                 then array(select session_id::text from access_key_sessions s where s.key_id = k.id) end
     from access_logins l left join access_users u on u.id = l.user_id left join access_keys k on k.id = l.key_id
     where l.version > %(after)s {login}
     union all
     select 'key', k.id, k.secret_sha256, k.name, null, k.scope, null, k.id,
-           case when k.ended_at is null then extract(epoch from k.expires_at - clock_timestamp())::float8 else 0 end,
+           case when k.ended_at is not null then 0
+                when isfinite(k.expires_at) then extract(epoch from k.expires_at - clock_timestamp())::float8 end,
            case when k.is_restricted
                 then array(select session_id::text from access_key_sessions s where s.key_id = k.id) end
     from access_keys k where k.version > %(after)s {key}
@@ -187,7 +191,8 @@ class Register:
         if self._timer:
             self._timer.kill(block=False)
         self._timer_at = deadline
-        self._timer = gevent.spawn_later(max(0.0, deadline - time.monotonic()), self._expire)
+        seconds = min(_LONGEST_SECONDS, max(0.0, deadline - time.monotonic()))
+        self._timer = gevent.spawn_later(seconds, self._expire)
 
     def _expire(self) -> None:
         self._timer = None

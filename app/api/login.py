@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.access import audit, failures, logins, passwords, setup, users
 from app.access.credential import Credential
+from app.access.scope import SCOPES
 from app.access.token import MAX_LENGTH, digest
 from app.api.current import current_access
 from app.api.guard import cookie_name, current_credential, identify, refuse
@@ -37,8 +38,7 @@ api = Endpoints(
     responses={status: problem_response() for status in (400, 401, 403, 413, 415, 422, 429, 500, 503)},
 )
 
-_EVERY_SCOPE = ("read", "ingest", "operate", "metrics", "admin")
-_ANYONE_KNOWN = takes(*_EVERY_SCOPE, within="rows")
+_ANYONE_KNOWN = takes(*SCOPES, within="rows")
 _TEXT = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 _ME: dict[str, Any] = {
     "content": {
@@ -268,10 +268,10 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
 
 def _login_with_key(key: str) -> Response:
     address, register = request.remote_addr or "", current_access().register
-    with db.engine.begin() as connection:
-        _wait_turn(connection, "key", address)
     found = register.by_token(digest(key))
-    if found is None:
+    if found is None:  # only those who guess wait
+        with db.engine.begin() as connection:
+            _wait_turn(connection, "key", address)
         register.refresh()
         found = register.by_token(digest(key))
     if found is None or found.kind != "key":
@@ -279,7 +279,8 @@ def _login_with_key(key: str) -> Response:
             failures.count(connection, "key", address)
         raise refuse(401, "wrong_credentials", "This key is unknown, was revoked or has expired.")
     with db.engine.begin() as connection:
-        return _signed_in(new_login(connection, found.actor, key_id=found.key_id), connection=connection)
+        token = new_login(connection, found.actor, key_id=found.key_id)
+    return _signed_in(token)
 
 
 def new_login(connection: Connection, actor: str, *, user_id: UUID | None = None, key_id: str | None = None) -> str:
@@ -291,10 +292,8 @@ def new_login(connection: Connection, actor: str, *, user_id: UUID | None = None
     return token
 
 
-def _signed_in(token: str, status: int = 200, connection: Connection | None = None) -> Response:
-    """The cookie, which scripts cannot read and other sites' forms do not send."""
-    if connection is not None:
-        connection.commit()
+def _signed_in(token: str, status: int = 200) -> Response:
+    """Who has signed in, with the cookie; call it once the login is committed."""
     register = current_access().register
     register.refresh()
     credential = register.by_token(digest(token))
@@ -327,7 +326,7 @@ def _me(credential: Credential) -> Response:
         access=access,
         name=credential.name,
         role=credential.role,
-        scopes=[scope for scope in _EVERY_SCOPE if scope in credential.scopes],
+        scopes=[scope for scope in SCOPES if scope in credential.scopes],
         session_ids=None if credential.session_ids is None else sorted(credential.session_ids),
         login_id=credential.id if credential.kind == "login" else None,
         expires_at=None if credential.expires_at is None else _iso(credential.expires_at),

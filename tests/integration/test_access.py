@@ -6,7 +6,7 @@ import dataclasses
 import re
 from base64 import b64encode
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -528,3 +528,29 @@ def test_an_older_state_of_the_database_is_read_whole(people, app):
         connection.exec_driver_sql("update access_home set version = version - 1")
     register.refresh()
     assert client.get("/api/me").status_code == 401
+
+
+def test_a_key_without_end_and_one_of_the_far_future_are_read(people, app, client):
+    """PostgreSQL before 17 cannot subtract from infinity."""
+    with app.app_context(), db.engine.begin() as connection:
+        for_good, row = keys.create_key(connection, "x", "read")
+        connection.exec_driver_sql("update access_keys set expires_at = 'infinity' where id = %s", (row["id"],))
+        later, _ = keys.create_key(connection, "x", "read", expires_at=datetime(9999, 12, 31, tzinfo=UTC))
+    screen = people.test_client()
+    assert screen.post("/api/login", json={"key": for_good}).json["expires_at"] is None
+    for made in (for_good, later):
+        assert client.get("/api/sessions", headers={"Authorization": f"Bearer {made}"}).status_code == 200
+    assert screen.get("/api/sessions").status_code == 200
+
+
+def test_wrong_keys_keep_no_screen_out_that_has_a_right_one(people, key, client):
+    right, _ = key("read")
+    there = {"REMOTE_ADDR": "10.0.0.9"}
+
+    def enter(secret):
+        return client.post("/api/login", json={"key": secret}, environ_overrides=there).status_code
+
+    seen = [enter("pf_00000000_wrong") for _ in range(7)]
+    assert seen[:3] == [401] * 3
+    assert seen[-1] == 429
+    assert enter(right["Authorization"].partition(" ")[2]) == 200
