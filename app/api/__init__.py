@@ -6,7 +6,9 @@ from flask import Flask
 
 from app.api import (
     alerts,
+    audit,
     health,
+    keys,
     login,
     long_poll,
     metrics,
@@ -17,6 +19,7 @@ from app.api import (
     statistics,
     system,
     thresholds,
+    tickets,
     users,
 )
 from app.api.guard import register_guard
@@ -36,7 +39,7 @@ def register(app: Flask) -> None:
     app.url_map.converters["row"] = RowIdConverter
     modules = (
         sessions, movements, alerts, metrics, thresholds, statistics, long_poll, sse, health, system, login, oidc,
-        users,
+        users, keys, tickets, audit,
     )  # fmt: skip
     endpoints = [module.api for module in modules]
     for one in endpoints:

@@ -23,6 +23,7 @@ from pydantic import (
     Field,
     WithJsonSchema,
     create_model,
+    model_validator,
 )
 from pydantic import (
     Strict as StrictFlag,
@@ -43,6 +44,17 @@ class Strict(BaseModel):
     """A schema that refuses unknown fields by name."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+
+class Given(Strict):
+    """What is not given is left out: nothing is null."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nulls(cls, given: object) -> object:
+        if isinstance(given, dict) and None in given.values():
+            raise ValueError("may hold no null: leave out what is not given")
+        return given
 
 
 def _text(value: object) -> object:
