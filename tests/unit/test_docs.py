@@ -1,5 +1,6 @@
 """The docs say what the code does, in the words of the glossary, and their links lead somewhere."""
 
+import functools
 import re
 import subprocess
 import tomllib
@@ -34,15 +35,17 @@ def gone():
     return re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
 
 
+@functools.cache
 def tracked():
-    """What people read and write here: not the history, not what the past was called, not what is built."""
+    """What people read and write here, by name: not the history, not what the past was called, not what is built."""
     names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=CHECKOUT, capture_output=True, text=True, check=True,
     ).stdout.split("\n")  # fmt: skip
     past = ("docs/reference/glossary.md", "CHANGELOG.md", "tests/unit/test_docs.py", "sql/0", "app/static/")
     readable = (".py", ".md", ".ts", ".tsx", ".css", ".toml", ".sql", ".html", "run", ".txt", ".c", ".mjs")
-    return [name for name in names if name.endswith(readable) and not name.startswith(past)]
+    kept = [name for name in names if name.endswith(readable) and not name.startswith(past)]
+    return {name: doc(name) for name in kept}
 
 
 def test_the_settings_are_found():
@@ -84,12 +87,12 @@ def test_every_page_is_in_the_index():
 @pytest.mark.parametrize("name", gone())
 def test_names_that_are_gone_stay_away(name):
     pattern = re.compile(rf"(?<![\w/.]){re.escape(name)}(?!\w)")
-    assert [path for path in tracked() if pattern.search((CHECKOUT / path).read_text())] == []
+    assert [path for path, text in tracked().items() if pattern.search(text)] == []
 
 
 def test_the_glossary_knows_what_is_gone_and_what_is_tracked():
     assert len(gone()) > 20
-    assert {"app/feed/hub.py", "README.md", "app/dashboard/src/feed/cursor.ts"} <= set(tracked())
+    assert {"app/feed/hub.py", "README.md", "app/dashboard/src/feed/cursor.ts"} <= tracked().keys()
 
 
 def test_there_is_one_version():
