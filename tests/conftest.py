@@ -8,11 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-import shutil
 import signal
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,6 +17,7 @@ from app.config import Config
 from app.postgres.connections import connect
 from app.postgres.embedded import Server
 from app.postgres.migrate import migrate
+from tests.scratch import scratch_folder
 from tests.serving import Gunicorn
 
 # A shell that runs this in the background ignores SIGINT, and every process inherits that; commands end by SIGINT.
@@ -43,24 +40,13 @@ def _with_database(url, name, role=None):
     return f"{parts.scheme}://{location}/{name}" + (f"?{parts.query}" if parts.query else "")
 
 
-@contextmanager
-def _folder():
-    """A short path, where the embedded server's user may go, too; pytest's own is root's alone."""
-    folder = Path(tempfile.mkdtemp(prefix="feed-test-", dir="/tmp"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
 @pytest.fixture(scope="session")
 def server_url():
     """A superuser's URL of one real PostgreSQL."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    with _folder() as folder:
+    with scratch_folder() as folder:
         server = Server(folder, fsync="off", max_connections="300", max_notify_queue_pages="64")
         server.start()
         try:
@@ -72,7 +58,7 @@ def server_url():
 @pytest.fixture
 def data_dir():
     """A DATA_DIR for an embedded server of the test's own."""
-    with _folder() as folder:
+    with scratch_folder() as folder:
         yield folder
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.fault.feed import Database, Feed
 from tests.fault.judge import Judge
 from tests.fault.streams import Client, Crowd, Wanted
 from tests.fault.writers import LASTING, Pace, Writer, insert_lasting_sessions
+from tests.scratch import make_folder
 
 _EVERYTHING = ("sessions", "movements", "alerts", "metrics")
 _SETTINGS = {
@@ -89,8 +89,7 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def lasting_stage():
-    folder = Path(tempfile.mkdtemp(prefix="fault-", dir="/tmp"))
-    folder.chmod(0o755)
+    folder = make_folder("fault-")
     stage = Stage(folder)
     yield stage
     stage.stop()

@@ -16,7 +16,6 @@ import json
 import random
 import shutil
 import sys
-import tempfile
 import time
 import urllib.request
 from contextlib import closing
@@ -31,6 +30,7 @@ from tests.fault.judge import Judge
 from tests.fault.keyring import Keyring
 from tests.fault.streams import Client, Crowd, Violation, Wanted
 from tests.fault.writers import LASTING, Pace, Writer, insert_lasting_sessions
+from tests.scratch import make_folder
 
 # Small limits, so that every path is taken often: queues overflow, the ring is left behind, stuck clients are cut.
 SETTINGS = {
@@ -229,8 +229,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> int:
     args = arguments(argv)
-    folder = Path(tempfile.mkdtemp(prefix="oracle-", dir="/tmp"))
-    folder.chmod(0o755)
+    folder = make_folder("oracle-", on_disk=args.minutes >= 2)
     oracle = Oracle(folder, args)
     violation: Violation | AssertionError | None = None
     try:

@@ -12,7 +12,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import urllib.request
 from collections import Counter
@@ -25,6 +24,7 @@ import pytest
 from app.config import CHECKOUT
 from tests.fault.feed import Database, Feed
 from tests.foreign.scissors import EVERY_CUT, Cut, Scissors
+from tests.scratch import make_folder
 from tests.waiting import until
 
 HERE = Path(__file__).parent
@@ -141,9 +141,8 @@ def _writing(url):
 def outcome():
     """The clients after all, and the ids that the log has."""
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="foreign-", dir="/tmp"))
+        folder = make_folder("foreign-")
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        folder.chmod(0o755)
         database = Database(folder / "db", fsync="off")
         stack.callback(database.stop)
         database.start()
