@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import os
 import signal
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -72,29 +73,21 @@ def template(server_url):
     _execute(server_url, f"drop database {_TEMPLATE} with (force)")
 
 
-@pytest.fixture
-def admin_url(server_url, template):
-    """A superuser's URL of this test's database."""
+@contextmanager
+def _database(server_url, template):
+    """A copy of the template: its URL for a superuser, and for the app."""
     name = f"feed_{os.getpid()}_{next(_numbers)}"
-    _execute(server_url, f"create database {name} template {template}")
+    owner = None if os.environ.get("TEST_DATABASE_URL") else "feed"
+    _execute(server_url, f"create database {name} template {template}" + (f" owner {owner}" if owner else ""))
+    superuser = _with_database(server_url, name)
     # A copy is not a restored backup here.
-    _execute(_with_database(server_url, name), "update change_log_home set database_identity = database_identity()")
-    yield _with_database(server_url, name)
+    _execute(superuser, "update change_log_home set database_identity = database_identity()")
+    yield superuser, _with_database(server_url, name, owner)
     _execute(server_url, f"drop database {name} with (force)")
 
 
-@pytest.fixture
-def database_url(admin_url, server_url):
-    """This test's database, migrated and empty, as the app reaches it: by a role that owns it and nothing else."""
-    if os.environ.get("TEST_DATABASE_URL"):
-        return admin_url
-    name = urlsplit(admin_url).path[1:]
-    _execute(server_url, f"alter database {name} owner to feed")
-    return _with_database(server_url, name, "feed")
-
-
-@pytest.fixture
-def app(database_url):
+@contextmanager
+def _app(database_url):
     from app import create_app
     from app.postgres.tables import db
 
@@ -106,18 +99,55 @@ def app(database_url):
 
 
 @pytest.fixture
+def _urls(server_url, template):
+    with _database(server_url, template) as urls:
+        yield urls
+
+
+@pytest.fixture
+def admin_url(_urls):
+    """A superuser's URL of this test's database."""
+    return _urls[0]
+
+
+@pytest.fixture
+def database_url(_urls):
+    """This test's database, migrated and empty, as the app reaches it: by a role that owns it and nothing else."""
+    return _urls[1]
+
+
+@pytest.fixture
+def app(database_url):
+    with _app(database_url) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def shared_url(server_url, template):
+    """The database of those tests of a file that change nothing which others of them see."""
+    with _database(server_url, template) as (_, url):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_client(shared_url):
+    """A client for tests that share a database."""
+    with _app(shared_url) as app:
+        yield app.test_client()
+
+
+@pytest.fixture
 def client(app):
     return app.test_client()
 
 
-@pytest.fixture
-def gunicorn(database_url, tmp_path):
-    """Start a real gunicorn on this test's database: ``gunicorn(WEB_CONCURRENCY=2, HEARTBEAT_SECONDS=0.5)``."""
+@contextmanager
+def _gunicorns(database_url, folder):
     started = []
 
     def start(*options, **settings):
         server = Gunicorn(
-            tmp_path / f"gunicorn-{len(started)}.log", *options, **{"DATABASE_URL": database_url} | settings
+            folder / f"gunicorn-{len(started)}.log", *options, **{"DATABASE_URL": database_url} | settings
         )
         started.append(server)
         server.wait_until_listening()
@@ -126,6 +156,20 @@ def gunicorn(database_url, tmp_path):
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def gunicorn(database_url, tmp_path):
+    """Start a real gunicorn on this test's database: ``gunicorn(WEB_CONCURRENCY=2, HEARTBEAT_SECONDS=0.5)``."""
+    with _gunicorns(database_url, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared_gunicorn(shared_url, tmp_path_factory):
+    """Start a real gunicorn for tests that share a database."""
+    with _gunicorns(shared_url, tmp_path_factory.mktemp("shared")) as start:
+        yield start
 
 
 @pytest.fixture

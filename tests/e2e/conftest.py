@@ -106,6 +106,14 @@ def database(database_url):
     database.close()
 
 
+@pytest.fixture(scope="module")
+def shared_database(shared_url):
+    """What tests that share a database look at, written once."""
+    database = Database(shared_url)
+    yield database
+    database.close()
+
+
 @pytest.fixture
 def context(browser):
     context = browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 900})

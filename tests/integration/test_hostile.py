@@ -56,9 +56,9 @@ def test_any_value_in_any_field_is_taken_or_named(client, session_id, name, sche
 
 @pytest.mark.parametrize("path", ["movements", "sessions", "analytics/flow", "changes", "stats"])
 @pytest.mark.parametrize("name", QUERY)
-def test_any_value_in_a_query_is_taken_or_named(client, path, name):
+def test_any_value_in_a_query_is_taken_or_named(shared_client, path, name):
     for value in QUERY_VALUES:
-        check(client.get(f"/api/{path}?{name}={value}"), 200, 400, 404)
+        check(shared_client.get(f"/api/{path}?{name}={value}"), 200, 400, 404)
 
 
 @pytest.mark.parametrize("path", ["/api/sessions", "/api/movements"])
@@ -67,8 +67,8 @@ def test_any_value_in_a_query_is_taken_or_named(client, path, name):
     [b"[" * 200_000, b'{"a":' * 100_000, b"\xef\xbb\xbf{}", '{"session_name":"x"}'.encode("utf-16"), b'{"id":"\xff"}'],
     ids=["deep lists", "deep objects", "byte order mark", "UTF-16", "not UTF-8"],
 )
-def test_what_is_no_json_is_refused(client, path, body):
-    check(client.post(path, data=body, content_type="application/json"), 400, 422)
+def test_what_is_no_json_is_refused(shared_client, path, body):
+    check(shared_client.post(path, data=body, content_type="application/json"), 400, 422)
 
 
 def test_deep_lines_are_refused(client):

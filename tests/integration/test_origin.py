@@ -34,8 +34,8 @@ def clients(database_url):
     "host",
     ["localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST:8000", "feed.localhost", "127.8.0.1"],
 )
-def test_a_feed_on_loopback_answers_to_the_names_of_its_machine(client, host):
-    assert client.get("/api/sessions", headers={"Host": host}).status_code == 200
+def test_a_feed_on_loopback_answers_to_the_names_of_its_machine(shared_client, host):
+    assert shared_client.get("/api/sessions", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_a_feed_on_loopback_answers_to_the_names_of_its_machine(client, host):
 @pytest.mark.parametrize(
     "path", ["/", "/api/sessions", "/api/sse/alerts", "/api/health", "/nowhere", "/api/openapi.json"]
 )
-def test_it_answers_to_no_other_name(client, host, path):
-    response = client.get(path, headers={"Host": host})
+def test_it_answers_to_no_other_name(shared_client, host, path):
+    response = shared_client.get(path, headers={"Host": host})
     assert response.status_code in (400, 403)
     assert b"ALLOWED_HOSTS" in response.data or response.status_code == 400
 
@@ -83,15 +83,15 @@ def test_beyond_loopback_every_name_will_do_unless_some_are_named(clients, allow
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_only_our_pages_and_programs_may_change_something(client, headers, allowed, method):
-    made = client.post("/api/sessions", json=SESSION).json["id"]
+def test_only_our_pages_and_programs_may_change_something(shared_client, headers, allowed, method):
+    made = shared_client.post("/api/sessions", json=SESSION).json["id"]
     path = "/api/sessions" if method == "POST" else f"/api/sessions/{made}"
-    before = client.get("/api/sessions").json["items"]
-    response = client.open(path, method=method, json=SESSION | {"fps": 30}, headers=headers)
+    before = shared_client.get("/api/sessions").json["items"]
+    response = shared_client.open(path, method=method, json=SESSION | {"fps": 30}, headers=headers)
     assert (response.status_code != 403) == allowed, response.json
-    assert (client.get("/api/sessions").json["items"] != before) == allowed
+    assert (shared_client.get("/api/sessions").json["items"] != before) == allowed
     # Reading changes nothing, and browsers withhold the answer.
-    assert client.get("/api/sessions", headers=headers).status_code == 200
+    assert shared_client.get("/api/sessions", headers=headers).status_code == 200
 
 
 def test_a_form_of_another_page_uploads_nothing(client):
@@ -114,8 +114,8 @@ def test_origins_that_are_named_may_change_something(clients, origins):
 
 
 @pytest.mark.parametrize("path", ["/", "/api/sessions", "/api/health", "/nowhere", "/api/sessions/x"])
-def test_every_answer_says_what_browsers_may_not_do_with_it(client, path):
-    response = client.get(path, buffered=False)
+def test_every_answer_says_what_browsers_may_not_do_with_it(shared_client, path):
+    response = shared_client.get(path, buffered=False)
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["X-Frame-Options"] == "DENY"
     assert response.headers["Referrer-Policy"] == "same-origin"
