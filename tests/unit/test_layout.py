@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections import defaultdict
@@ -33,8 +34,10 @@ def is_module(name):
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
+@functools.cache
 def imports_of(module, source):
     """The project's own modules that a module imports, wherever in it, in type-checking blocks too."""
+    found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -44,7 +47,8 @@ def imports_of(module, source):
             names = [name if is_module(name) else node.module for name in deeper]
         else:
             continue
-        yield from (name for name in names if name.partition(".")[0] in ("app", "wsgi"))
+        found += [name for name in names if name.partition(".")[0] in ("app", "wsgi")]
+    return found
 
 
 def modules():
