@@ -21,16 +21,24 @@ MOVEMENT = b'{"session_id":"%s","person_id":1,"movement_direction":"in"}\n'
 NDJSON = "application/x-ndjson"
 
 
-@pytest.fixture
-def server(gunicorn):
-    server = gunicorn(HEARTBEAT_SECONDS=0.5)
+@pytest.fixture(scope="module")
+def server(shared_gunicorn):
+    """One for all: what one of these bodies did to it would show in the tests after it."""
+    server = shared_gunicorn(HEARTBEAT_SECONDS=0.5)
+    wait_until_ready(server)
+    return server
+
+
+@pytest.fixture(scope="module")
+def impatient(shared_gunicorn):
+    server = shared_gunicorn(STUCK_SECONDS=0.5)
     wait_until_ready(server)
     return server
 
 
 @pytest.fixture
-def sql(database_url):
-    connection = connect(database_url, application_name="test")
+def sql(shared_url):
+    connection = connect(shared_url, application_name="test")
     yield connection.cursor()
     connection.close()
 
@@ -41,8 +49,8 @@ def session_id(sql):
     return sql.fetchone()[0].encode()
 
 
-def movements(sql):
-    sql.execute("select count(*) from people_movements")
+def movements(sql, session_id):
+    sql.execute("select count(*) from people_movements where session_id = %s", (session_id.decode(),))
     return sql.fetchone()[0]
 
 
@@ -90,17 +98,17 @@ def test_a_body_shorter_than_announced_stores_nothing(server, sql, session_id):
     rows = MOVEMENT % session_id * 1000
     request = head("POST", "/api/movements", f"Content-Type: {NDJSON}", f"Content-Length: {len(rows)}")
     status, problem = ask(server, request + rows[: len(rows) * 2 // 5])
-    assert (status, movements(sql)) == (400, 0)
+    assert (status, movements(sql, session_id)) == (400, 0)
     assert problem["detail"] == (
         f"The body ended after {len(rows) * 2 // 5} of {len(rows)} announced bytes; nothing was stored."
     )
 
 
 def test_a_json_body_shorter_than_announced_stores_nothing(server, sql):
-    body = b'{"session_name":"door"}'
+    body = b'{"session_name":"cut short"}'
     request = head("POST", "/api/sessions", "Content-Type: application/json", f"Content-Length: {len(body) + 10}")
     assert ask(server, request + body)[0] == 400
-    sql.execute("select count(*) from sessions")
+    sql.execute("select count(*) from sessions where session_name = 'cut short'")
     assert sql.fetchone() == (0,)
 
 
@@ -117,34 +125,32 @@ def test_a_chunked_body_beyond_the_limit_stores_nothing(server, sql, session_id)
             sock.sendall(b"0\r\n\r\n")
         except (BrokenPipeError, ConnectionResetError):
             pass  # it was refused before we were through
-    assert movements(sql) == 0
+    assert movements(sql, session_id) == 0
 
 
 @pytest.mark.parametrize("end", [b"", b"400\r\n{", b"0\r\n"])
 def test_a_chunked_body_that_does_not_end_stores_nothing(server, sql, session_id, end):
     request = head("POST", "/api/movements", f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked")
     status, _ = ask(server, request + chunk(MOVEMENT % session_id * 10) + end)
-    assert (status, movements(sql)) == (400, 0)
+    assert (status, movements(sql, session_id)) == (400, 0)
 
 
 @pytest.mark.parametrize("size", [b"x", b"-1", b"+5", b"0x5", b" 5", b"", b"5 ;", b"G" * 20])
 def test_a_malformed_chunk_is_400_and_no_traceback(server, sql, session_id, size):
     request = head("POST", "/api/movements", f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked")
     status, _ = ask(server, request + size + b"\r\nhello\r\n0\r\n\r\n", ends=False)
-    assert (status, movements(sql)) == (400, 0)
+    assert (status, movements(sql, session_id)) == (400, 0)
     assert "Traceback" not in server.log
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
-def test_a_body_that_stops_arriving_is_408_and_stores_nothing(gunicorn, sql, session_id, framing):
-    server = gunicorn(STUCK_SECONDS=0.5)
-    wait_until_ready(server)
+def test_a_body_that_stops_arriving_is_408_and_stores_nothing(impatient, sql, session_id, framing):
     rows = MOVEMENT % session_id * 10
     request = head("POST", "/api/movements", f"Content-Type: {NDJSON}", framing)
-    status, problem = ask(server, request + (chunk(rows) if "chunked" in framing else rows), ends=False)
-    assert (status, movements(sql)) == (408, 0)
+    status, problem = ask(impatient, request + (chunk(rows) if "chunked" in framing else rows), ends=False)
+    assert (status, movements(sql, session_id)) == (408, 0)
     assert problem["detail"] == "The body did not arrive in time; nothing was stored."
-    assert "Traceback" not in server.log
+    assert "Traceback" not in impatient.log
 
 
 def test_a_body_that_trickles_for_too_long_is_408(monkeypatch, app):
@@ -165,7 +171,7 @@ def test_a_body_that_trickles_for_too_long_is_408(monkeypatch, app):
 def test_a_chunked_body_that_ends_is_stored_whole(server, sql, session_id):
     request = head("POST", "/api/movements", f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked")
     status, counted = ask(server, request + chunk(MOVEMENT % session_id * 10) + b"0\r\n\r\n", ends=False)
-    assert (status, counted, movements(sql)) == (201, {"inserted": 10, "repeated": 0}, 10)
+    assert (status, counted, movements(sql, session_id)) == (201, {"inserted": 10, "repeated": 0}, 10)
 
 
 @pytest.mark.parametrize(

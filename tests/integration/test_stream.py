@@ -23,10 +23,21 @@ both_ways = pytest.mark.parametrize(
 )
 
 
+SETTINGS = {"HEARTBEAT_SECONDS": 0.3, "CORS_ORIGINS": "https://desk.example.org", "MAX_STREAMS": 20}
+
+
 @pytest.fixture
 def server(gunicorn, request):
     options = getattr(request, "param", ())
-    started = gunicorn(*options, HEARTBEAT_SECONDS=0.3, CORS_ORIGINS="https://desk.example.org", MAX_STREAMS=20)
+    started = gunicorn(*options, **SETTINGS)
+    wait_until_ready(started)
+    return started
+
+
+@pytest.fixture(scope="module")
+def shared_server(shared_gunicorn):
+    """For tests of the answers' heads and of refusals: they neither write nor count streams."""
+    started = shared_gunicorn(**SETTINGS)
     wait_until_ready(started)
     return started
 
@@ -86,8 +97,8 @@ def test_updates_carry_both_rows_and_deletes_the_one_that_went(server, sql):
         assert (delete["action"], delete["data"]["id"], delete["data"]) == ("DELETE", session, delete["old_data"])
 
 
-def test_the_head_forbids_caching_compressing_and_buffering(server):
-    with EventStream(server.url, "/api/sse/alerts") as stream:
+def test_the_head_forbids_caching_compressing_and_buffering(shared_server):
+    with EventStream(shared_server.url, "/api/sse/alerts") as stream:
         headers = {name.lower(): value for name, value in stream.head.getheaders()}
         assert headers["content-type"].startswith("text/event-stream")
         assert headers["cache-control"] == "no-cache, no-transform"
@@ -287,9 +298,9 @@ def test_a_client_that_drops_at_random_moments_gets_the_same_set(server, sql):
         ("/api/changes?colour=red", "colour"),
     ],
 )
-def test_bad_parameters_are_400_and_named(server, path, field):
+def test_bad_parameters_are_400_and_named(shared_server, path, field):
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(server.url + path, timeout=20)
+        urllib.request.urlopen(shared_server.url + path, timeout=20)
     problem = json.load(caught.value)
     assert (caught.value.code, caught.value.headers["Content-Type"]) == (400, "application/problem+json")
     assert [error["field"] for error in problem["errors"]] == [field]
@@ -312,8 +323,8 @@ def test_a_full_server_says_503_and_rest_still_answers(server):
     ("origin", "allowed"),
     [("https://desk.example.org", "https://desk.example.org"), ("https://evil.example.org", None)],
 )
-def test_only_named_origins_may_read_and_send_last_event_id(server, origin, allowed):
-    connection = HTTPConnection(urlsplit(server.url).netloc, timeout=20)
+def test_only_named_origins_may_read_and_send_last_event_id(shared_server, origin, allowed):
+    connection = HTTPConnection(urlsplit(shared_server.url).netloc, timeout=20)
     connection.request(
         "OPTIONS", "/api/sse/sessions",
         headers={"Origin": origin, "Access-Control-Request-Headers": "last-event-id"},
