@@ -268,3 +268,13 @@ def test_help_lists_what_works_here_and_not_flasks_own_server(database_url):
 def test_psql_reaches_the_database_of_the_feed(session, database_url):
     seen = run("psql", "-Atc", "select session_name from sessions", DATABASE_URL=database_url)
     assert (seen.returncode, seen.stdout) == (0, "door\n"), seen.stderr
+
+
+def test_psql_finds_the_tables_before_the_first_start(data_dir):
+    seen = run("psql", "-Atc", "select count(*) from sessions", DATA_DIR=data_dir)
+    assert (seen.returncode, seen.stdout) == (0, "0\n"), seen.stderr
+
+
+def test_psql_opens_a_database_of_ones_own_as_it_is(server_url):
+    seen = run("psql", "-Atc", "select to_regclass('sessions') is null", DATABASE_URL=server_url)
+    assert (seen.returncode, seen.stdout) == (0, "t\n"), seen.stderr
