@@ -6,6 +6,7 @@ ours: no script, no font, no other host, and its policy allows none. Requests ca
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
@@ -26,7 +27,7 @@ h1 { font-size: 1.5rem; }
 h2 { border-bottom: 1px solid var(--line); font-size: 1.2rem; margin: 2rem 0 .5rem; }
 code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere; }
 summary { cursor: pointer; padding: .2rem 0; }
-summary b { display: inline-block; font: 600 .85em ui-monospace, monospace; min-width: 4.2rem; }
+summary b:first-child { display: inline-block; font: 600 .85em ui-monospace, monospace; min-width: 4.2rem; }
 .get { color: var(--get); } .post, .put, .patch { color: var(--write); } .delete { color: var(--delete); }
 .quiet { color: var(--quiet); }
 dl { border-left: 2px solid var(--line); margin: .2rem 0 1rem .5rem; padding-left: 1rem; }
@@ -89,23 +90,28 @@ def _operation(document: Document, method: str, path: str, operation: Mapping[st
         about.append(("Parameters", f"<ul>{rows}</ul>"))
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         about.append((f"Body, {kind}", _body(document, content["schema"])))
-    about.append(("Answers", ", ".join(escape(status) for status in operation["responses"])))
+    about.append(("Answers", ", ".join(sorted(operation["responses"]))))
     told = "".join(f"<dt>{escape(name)}</dt><dd>{words}</dd>" for name, words in about)
     return (
         f'<details id="{escape(operation["operationId"])}"><summary><b class="{method}">{method.upper()}</b>'
-        f' <code>{escape(path)}</code> <span class="quiet">{escape(operation["summary"])}</span></summary>'
+        f' <code>{escape(path)}</code> <span class="quiet">{escape(operation["summary"])}; takes</span>'
+        f" {_scopes(operation)}</summary>"
         f"<dl>{told}</dl></details>"
     )
 
 
 def _takes(operation: Mapping[str, Any]) -> str:
     alternatives = operation.get("security") or []
+    schemes = ", ".join(dict.fromkeys(name for one in alternatives for name in one))
+    return f'{_scopes(operation)} <span class="quiet">by {escape(schemes)}</span>' if schemes else _scopes(operation)
+
+
+def _scopes(operation: Mapping[str, Any]) -> str:
+    alternatives = operation.get("security") or []
     if not alternatives:
-        return "nothing: everyone may"
+        return "nothing"
     scopes = sorted({scope for one in alternatives for named in one.values() for scope in named})
-    schemes = list(dict.fromkeys(name for one in alternatives for name in one))
-    what = " or ".join(f"<b>{escape(scope)}</b>" for scope in scopes) or "a user who has signed in"
-    return f'{what} <span class="quiet">by {escape(", ".join(schemes))}</span>'
+    return " or ".join(f"<b>{escape(scope)}</b>" for scope in scopes) or "a user who has signed in"
 
 
 def _body(document: Document, schema: Mapping[str, Any]) -> str:
@@ -127,8 +133,9 @@ def _field(document: Document, name: str, schema: Mapping[str, Any], is_needed: 
     words = [", ".join(_kinds(document, schema))]
     if is_needed:
         words.append("required")
-    if schema.get("default") not in (None, ""):
-        words.append(f"{schema['default']} unless given")
+    default = schema.get("default")
+    if default not in (None, ""):
+        words.append(f"{default if isinstance(default, str) else json.dumps(default)} unless given")
     note = f": {schema['description']}" if schema.get("description") else ""
     return f'<li><code>{escape(name)}</code> <span class="quiet">{escape("; ".join(words) + note)}</span></li>'
 
