@@ -29,13 +29,8 @@ include-path-regex = "^/api/(users|setup|password|keys)"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 422, 429, "5xx"]
 
 [[operations]]
-include-path-regex = "^/api/(stats|analytics/.*|sessions/figures|sessions/[^/]+/statistics)$"
-include-method = "GET"
-checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404, 429, "5xx"]
-
-[[operations]]
-include-path-regex = "^/api/(sessions|movements|alerts|metrics|thresholds)$"
-include-method = "GET"
+include-operation-id-regex = "^(list(Sessions|Movements|Alerts|Metrics|Thresholds|SessionFigures)|\
+read(SessionStatistics|Statistics|Flow|Profile))$"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404, 429, "5xx"]
 """
 
