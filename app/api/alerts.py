@@ -48,7 +48,8 @@ class Resolve(Strict):
             "oneOf": [
                 {"required": ["ids"], "not": {"anyOf": [{"required": ["all"]}, {"required": ["session_id"]}]}},
                 {"required": ["all"], "not": {"required": ["ids"]}},
-            ]
+            ],
+            "example": {"all": True},
         }
     )
 
@@ -68,12 +69,15 @@ class Resolve(Strict):
 class Reopen(Strict):
     """Which alerts to open again: those of one answer of `/alerts/resolve`."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"resolved_at": "2026-11-26T10:42:07.123456Z"}})
+
     resolved_at: Time
 
 
 @api.post(
     "/<row:id>/resolve",
     _OPERATE,
+    "resolveAlert",
     summary="Resolve an alert",
     responses=lambda: {200: row_schema(ALERTS.title, ALERTS.table), 404: problem_response()},
 )
@@ -92,7 +96,13 @@ def resolve(path: ById) -> Response:
     return row_response(row or read_row(ALERTS, path.id))
 
 
-@api.post("/resolve", _OPERATE, summary="Resolve many alerts", responses=changed_answers("resolved", "resolved_at"))
+@api.post(
+    "/resolve",
+    _OPERATE,
+    "resolveAlerts",
+    summary="Resolve many alerts",
+    responses=changed_answers("resolved", "resolved_at"),
+)
 @reads(body=Resolve)
 def resolve_many(body: Resolve) -> Response:
     """All in one transaction; unknown and resolved alerts are skipped. `resolved_at` lets `/alerts/reopen` undo it."""
@@ -107,7 +117,13 @@ def resolve_many(body: Resolve) -> Response:
     return change_many(statement.values(is_resolved=True), "resolved", "resolved_at")
 
 
-@api.post("/reopen", _OPERATE, summary="Undo the resolving of many alerts", responses=changed_answers("reopened"))
+@api.post(
+    "/reopen",
+    _OPERATE,
+    "reopenAlerts",
+    summary="Undo the resolving of many alerts",
+    responses=changed_answers("reopened"),
+)
 @reads(body=Reopen)
 def reopen(body: Reopen) -> Response:
     """Those whose condition has ended meanwhile stay resolved."""

@@ -57,7 +57,9 @@ class AuditQuery(Strict):
     )
 
 
-@api.get("/audit", takes("admin"), summary="Who did what, the newest first", responses={200: AuditLog})
+@api.get(
+    "/audit", takes("admin"), "listAuditEntries", summary="Who did what, the newest first", responses={200: AuditLog}
+)
 @reads(query=AuditQuery)
 def list_audit(query: AuditQuery) -> Response:
     with db.engine.connect() as connection:

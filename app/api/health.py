@@ -32,7 +32,9 @@ def _answer(example: dict[str, str]) -> dict[str, object]:
     return {"content": {"application/json": {"schema": schema, "example": example}}}
 
 
-@api.get("/health", ALWAYS, summary="Does the process answer?", responses={200: _answer({"status": "ok"})})
+@api.get(
+    "/health", ALWAYS, "readHealth", summary="Does the process answer?", responses={200: _answer({"status": "ok"})}
+)
 @reads()
 def health() -> Response:
     return jsonify(status="ok")
@@ -41,6 +43,7 @@ def health() -> Response:
 @api.get(
     "/ready",
     NOTHING,
+    "readReadiness",
     summary="Is the Listener live and does the database answer?",
     responses={200: _answer({"status": "ready", "listener": "live", "database": "ok"}), 503: problem_response()},
 )

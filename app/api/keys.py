@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from flask import Response, jsonify
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 from sqlalchemy.exc import IntegrityError
 
 from app.access import keys
@@ -46,6 +46,8 @@ Expiry = Annotated[Time, AfterValidator(_not_over)]
 
 class NewKey(Given):
     """A key. An ingest key reaches the sessions that it makes, and these."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"name": "main door", "scope": "ingest"}})
 
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
     scope: Literal["read", "ingest", "operate", "metrics", "admin"]
@@ -89,7 +91,7 @@ class KeyPath(Strict):
     id: str = Field(pattern="^[a-z0-9]{8}$")
 
 
-@api.get("/keys", _ADMIN, summary="All keys", responses={200: Keys})
+@api.get("/keys", _ADMIN, "listKeys", summary="All keys", responses={200: Keys})
 @reads()
 def list_keys() -> Response:
     with db.engine.connect() as connection:
@@ -99,6 +101,7 @@ def list_keys() -> Response:
 @api.post(
     "/keys",
     _ADMIN,
+    "createKey",
     summary="Make a key",
     responses={201: MadeKey, **{status: problem_response() for status in (409, 413, 415, 422)}},
 )
@@ -123,7 +126,7 @@ def create_key(body: NewKey) -> Response:
     return response
 
 
-@api.delete("/keys/<id>", _ADMIN, summary="Revoke a key", responses={204: None, 404: problem_response()})
+@api.delete("/keys/<id>", _ADMIN, "revokeKey", summary="Revoke a key", responses={204: None, 404: problem_response()})
 @reads(path=KeyPath)
 def revoke_key(path: KeyPath) -> Response:
     with db.engine.begin() as connection:

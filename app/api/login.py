@@ -21,7 +21,7 @@ from app.access.token import MAX_LENGTH, digest
 from app.api.current import current_access
 from app.api.guard import cookie_name, current_credential, identify, refuse
 from app.postgres.tables import db
-from app.rest.document import Endpoints
+from app.rest.document import BY_LOGIN, Endpoints
 from app.rest.problems import FieldError, ProblemError
 from app.rest.resource import problem_response
 from app.rest.schema import Described, Strict
@@ -128,13 +128,13 @@ class Logins(Described):
     items: list[OneLogin]
 
 
-@api.get("/me", ALWAYS, summary="Who am I, and what may I do?", responses={200: _ME})
+@api.get("/me", ALWAYS, "readMe", summary="Who am I, and what may I do?", responses={200: _ME})
 @reads()
 def me() -> Response:
     return _me(identify())
 
 
-@api.post("/login", NOTHING, summary="Sign in", responses={200: _ME})
+@api.post("/login", NOTHING, "signIn", summary="Sign in", responses={200: _ME})
 @reads(body=Credentials)
 def login(body: Credentials) -> Response:
     """Sets a cookie. A wrong password costs time: the account's and the address's next try has to wait."""
@@ -158,7 +158,7 @@ def login(body: Credentials) -> Response:
     return _signed_in(token)
 
 
-@api.post("/logout", NOTHING, summary="Sign out", responses={204: None})
+@api.post("/logout", NOTHING, "signOut", summary="Sign out", responses={204: None})
 @reads()
 def logout() -> Response:
     name = cookie_name()
@@ -174,7 +174,9 @@ def logout() -> Response:
     return response
 
 
-@api.post("/setup", ALWAYS, summary="Make the first administrator", responses={201: _ME, 409: problem_response()})
+@api.post(
+    "/setup", ALWAYS, "setUp", summary="Make the first administrator", responses={201: _ME, 409: problem_response()}
+)
 @reads(body=FirstUser)
 def set_up(body: FirstUser) -> Response:
     """With the token that was printed at the start; once, and only while there is no user."""
@@ -198,7 +200,14 @@ def set_up(body: FirstUser) -> Response:
     return _signed_in(token, 201)
 
 
-@api.post("/password", _ANYONE_KNOWN, summary="Change one's own password", responses={204: None})
+@api.post(
+    "/password",
+    _ANYONE_KNOWN,
+    "changeOwnPassword",
+    security=BY_LOGIN,
+    summary="Change one's own password",
+    responses={204: None},
+)
 @reads(body=NewPassword)
 def change_password(body: NewPassword) -> Response:
     """All other logins of the user end."""
@@ -220,7 +229,9 @@ def change_password(body: NewPassword) -> Response:
     return Response(status=204)
 
 
-@api.get("/logins", _ANYONE_KNOWN, summary="One's own logins", responses={200: Logins})
+@api.get(
+    "/logins", _ANYONE_KNOWN, "listOwnLogins", security=BY_LOGIN, summary="One's own logins", responses={200: Logins}
+)
 @reads()
 def list_logins() -> Response:
     credential = _signed_in_user()
@@ -232,6 +243,8 @@ def list_logins() -> Response:
 @api.delete(
     "/logins/<row:id>",
     _ANYONE_KNOWN,
+    "endOwnLogin",
+    security=BY_LOGIN,
     summary="End one of one's own logins",
     responses={204: None, 404: problem_response()},
 )

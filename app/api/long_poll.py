@@ -52,6 +52,7 @@ class ChangesQuery(TopicsQuery):
 @api.get(
     "/changes",
     takes("read", within="query"),
+    "listChanges",
     summary="The change log in pages, with waiting",
     responses={
         200: {"content": {"application/json": {"schema": _SCHEMA}}},

@@ -53,7 +53,7 @@ class Back(Strict):
     state: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(default_factory=absent)
 
 
-@api.get("", NOTHING, summary="Sign in at the provider", responses={302: None})
+@api.get("", NOTHING, "beginOidcLogin", summary="Sign in at the provider", responses={302: None})
 @reads(query=Begin)
 def begin(query: Begin) -> Response:
     try:
@@ -69,7 +69,7 @@ def begin(query: Begin) -> Response:
     return response
 
 
-@api.get("/callback", NOTHING, summary="Back from the provider", responses={302: None})
+@api.get("/callback", NOTHING, "finishOidcLogin", summary="Back from the provider", responses={302: None})
 @reads(query=Back)
 def back(query: Back) -> Response:
     provider, config = _provider(), current_feed().config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from sqlalchemy import Double, Update, cast, delete, extract, func, update
 
 from app.postgres.tables import Session, db
@@ -36,11 +36,15 @@ _IS_ACTIVE = SESSIONS.table.c.status == "active"
 class Sessions(Strict):
     """Which sessions."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"ids": ["9b2f7c1e-3d0a-4b57-8c61-2f4e5a6b7c8d"]}})
+
     ids: list[Id] = Field(max_length=MAX_SESSIONS)
 
 
 class Resume(Strict):
     """Which sessions to resume: those of one answer of `/sessions/stop`."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"stopped_at": "2026-11-26T10:42:07.123456Z"}})
 
     stopped_at: Time
 
@@ -58,6 +62,7 @@ def _stopped() -> Update:
 @api.post(
     "/<row:id>/stop",
     takes("ingest", "operate", within="rows"),
+    "stopSession",
     summary="Stop a session",
     responses=lambda: {200: row_schema(SESSIONS.title, SESSIONS.table), 404: problem_response()},
 )
@@ -70,7 +75,13 @@ def stop(path: ById) -> Response:
     return row_response(row or read_row(SESSIONS, path.id))
 
 
-@api.post("/stop", _OPERATE, summary="Stop many sessions", responses=changed_answers("stopped", "stopped_at"))
+@api.post(
+    "/stop",
+    _OPERATE,
+    "stopSessions",
+    summary="Stop many sessions",
+    responses=changed_answers("stopped", "stopped_at"),
+)
 @reads(body=Sessions)
 def stop_many(body: Sessions) -> Response:
     """All in one transaction; unknown and ended ones are skipped. `stopped_at` lets `/sessions/resume` undo it."""
@@ -78,7 +89,13 @@ def stop_many(body: Sessions) -> Response:
     return change_many(_stopped().where(*wanted), "stopped", "stopped_at")
 
 
-@api.post("/resume", _OPERATE, summary="Undo the stopping of many sessions", responses=changed_answers("resumed"))
+@api.post(
+    "/resume",
+    _OPERATE,
+    "resumeSessions",
+    summary="Undo the stopping of many sessions",
+    responses=changed_answers("resumed"),
+)
 @reads(body=Resume)
 def resume(body: Resume) -> Response:
     """Those that were changed meanwhile stay as they are."""
@@ -92,7 +109,11 @@ def resume(body: Resume) -> Response:
 
 
 @api.post(
-    "/delete", takes("admin", within="rows"), summary="Delete many sessions", responses=changed_answers("deleted")
+    "/delete",
+    takes("admin", within="rows"),
+    "deleteSessions",
+    summary="Delete many sessions",
+    responses=changed_answers("deleted"),
 )
 @reads(body=Sessions)
 def delete_many(body: Sessions) -> Response:

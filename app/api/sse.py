@@ -72,7 +72,7 @@ class TopicsStreamQuery(TopicsQuery, _Resume):
     """What a client may ask of a stream of several topics."""
 
 
-@api.get("", _TAKES, summary="Several topics on one connection", responses=_ANSWER)
+@api.get("", _TAKES, "streamTopics", summary="Several topics on one connection", responses=_ANSWER)
 @reads(query=TopicsStreamQuery)
 def stream_many(query: TopicsStreamQuery) -> Response:
     return _respond(filter_of(query), query)
@@ -83,7 +83,8 @@ def _add_topic(topic: Topic, schema: type[_Resume]) -> None:
         return _respond(filter_of(query, topic), query)
 
     view.__name__ = f"stream_{topic}"
-    api.get(f"/{topic}", _TAKES, summary=f"Changes of {topic}", responses=_ANSWER)(reads(query=schema)(view))
+    name = f"stream{topic.capitalize()}"
+    api.get(f"/{topic}", _TAKES, name, summary=f"Changes of {topic}", responses=_ANSWER)(reads(query=schema)(view))
 
 
 for _topic in TOPICS:

@@ -40,7 +40,13 @@ _ANSWER: dict[str, Any] = {
 }
 
 
-@api.get("/system", takes("read", "metrics"), summary="Counters of the worker that answers", responses={200: _ANSWER})
+@api.get(
+    "/system",
+    takes("read", "metrics"),
+    "readSystem",
+    summary="Counters of the worker that answers",
+    responses={200: _ANSWER},
+)
 @reads()
 def system() -> Response:
     feed = current_feed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from flask import Response, g, jsonify
+from pydantic import ConfigDict
 
 from app.access.tickets import SECONDS, new_ticket
 from app.api.current import current_access
@@ -35,10 +36,13 @@ class Ticket(Described):
 class NewTicket(TopicsQuery, Given):
     """The stream that the ticket is for, in the words of its query."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"topics": "movements,alerts"}})
+
 
 @api.post(
     "/tickets",
     takes("read", within="rows"),
+    "createTicket",
     summary="A ticket for one stream, good for a minute",
     responses={200: Ticket, **{status: problem_response() for status in (413, 415, 422)}},
 )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from flask import Response, jsonify
-from pydantic import Field, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema
 from sqlalchemy.exc import IntegrityError
 
 from app.access import users
@@ -49,6 +49,8 @@ class NewUser(Strict):
 class UserChange(Given):
     """What is to change; a new password and disabling end the user's logins."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"role": "operator"}})
+
     role: OptionalRole = Field(default_factory=absent)
     password: OptionalSecret = Field(default_factory=absent)
     is_disabled: OptionalFlag = Field(default_factory=absent)
@@ -72,14 +74,14 @@ class Users(Described):
     items: list[User]
 
 
-@api.get("/users", _ADMIN, summary="All users", responses={200: Users})
+@api.get("/users", _ADMIN, "listUsers", summary="All users", responses={200: Users})
 @reads()
 def list_users() -> Response:
     with db.engine.connect() as connection:
         return jsonify(items=[plain(row) for row in users.list_users(connection)])
 
 
-@api.post("/users", _ADMIN, summary="Add a user", responses={201: User, **_WRONG})
+@api.post("/users", _ADMIN, "createUser", summary="Add a user", responses={201: User, **_WRONG})
 @reads(body=NewUser)
 def create_user(body: NewUser) -> Response:
     password_hash = accepted("password", body.password, body.username)
@@ -95,7 +97,13 @@ def create_user(body: NewUser) -> Response:
     return response
 
 
-@api.patch("/users/<row:id>", _ADMIN, summary="Change a user", responses={200: User, 404: problem_response(), **_WRONG})
+@api.patch(
+    "/users/<row:id>",
+    _ADMIN,
+    "changeUser",
+    summary="Change a user",
+    responses={200: User, 404: problem_response(), **_WRONG},
+)
 @reads(path=ById, body=UserChange)
 def change_user(path: ById, body: UserChange) -> Response:
     password_hash = None
@@ -120,7 +128,7 @@ def change_user(path: ById, body: UserChange) -> Response:
     return jsonify(plain(_existing(user, path.id)))
 
 
-@api.delete("/users/<row:id>", _ADMIN, summary="Remove a user", responses=_GONE)
+@api.delete("/users/<row:id>", _ADMIN, "deleteUser", summary="Remove a user", responses=_GONE)
 @reads(path=ById)
 def delete_user(path: ById) -> Response:
     """Their logins end. The keys that they made stay."""

@@ -16,8 +16,10 @@ from app.postgres import binaries
 @click.pass_context
 def command(context: click.Context, options: tuple[str, ...]) -> None:
     """Open psql on the feed's database; OPTIONS go to it, such as -c "select count(*) from sessions"."""
-    user = binaries.server_user(current_config().data_dir / "postgres")
-    with database(migrated=False) as url:
+    config = current_config()
+    user = binaries.server_user(config.data_dir / "postgres")
+    # The embedded one is ours, with its tables from the first; any other is opened as it is.
+    with database(migrated=config.database_url is None) as url:
         programs = binaries.find(user, None, program="psql")
         if programs is None:
             raise click.ClickException("There is no psql here: install requirements.txt or the system's client.")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal
 
 import click
 import psycopg2
@@ -33,6 +33,15 @@ _DIRECTIONS: dict[str, Literal["in", "out"]] = {"7": "out", "9": "in"}
 # in between.
 _ROWS_PER_TRANSACTION = 500
 _MOST_PER_INTERVAL = 100_000  # a higher count is a broken line, not a crowd
+# A person who watches hears of it at least so often, also while nobody in the file comes or goes.
+_TICK_SECONDS = 1.0
+# Where nobody watches, a log gets a line so often, and one with each tenth.
+_LINE_SECONDS = 10.0
+WHERE = (
+    "CalIt2.data is in the archive at https://archive.ics.uci.edu/dataset/156/calit2+building+people+counts, free of"
+    " charge. A file of your own has lines such as 9,07/24/05,12:30:00,3: flow id (9 is in, 7 is out), date, end of the"
+    " half-hour, people."
+)
 
 Movement = tuple[datetime, str]
 Status = Literal["completed", "cancelled", "error"]
@@ -122,9 +131,10 @@ class Replay:
         self._inside = 0
         self.session_id = ""
         self.written = 0
+        self.place = intervals[0].end - INTERVAL  # up to here the file is written
 
     def run(self, speed: float, stop: Stop) -> Iterator[int]:
-        """Write interval by interval and yield the number of movements of each; ends the session at the end.
+        """Write the file and yield how many movements were written, 0 at times; ends the session at the end.
 
         Args:
             speed: seconds of the file per second; 0 means as fast as possible.
@@ -137,6 +147,7 @@ class Replay:
         self._begin()
         status: Status = "error"
         try:
+            yield 0
             yield from self._at_full_speed(stop) if speed == 0 else self._at_speed(speed, stop)
             status = "cancelled" if stop else "completed"
         except GeneratorExit:
@@ -175,6 +186,7 @@ class Replay:
             waiting.append(len(rows))
             if len(movements) + len(metrics) >= _ROWS_PER_TRANSACTION:
                 self._write(movements, metrics)
+                self.place = interval.end
                 yield from waiting
                 movements, metrics, waiting = [], [], []
         self._write(movements, metrics)
@@ -185,13 +197,22 @@ class Replay:
         for interval in self._intervals:
             movements = interval.movements()
             for time, direction in movements:
-                if stop.wait(clock.seconds_until(time)):
+                yield from self._wait(clock, time, stop)
+                if stop:
                     return
                 self._write([self._movement_row(time, direction)], [])
-            if stop.wait(clock.seconds_until(interval.end)):
+                yield 1
+            yield from self._wait(clock, interval.end, stop)
+            if stop:
                 return
             self._write([], [self._metrics_row(interval)])
-            yield len(movements)
+
+    def _wait(self, clock: _Clock, time: datetime, stop: Stop) -> Iterator[int]:
+        """Wait for a time of the file, or the stop; yields 0 meanwhile, for who shows where it is."""
+        while (seconds := clock.seconds_until(time)) > 0 and not stop.wait(min(seconds, _TICK_SECONDS)):
+            self.place = clock.time_on_the_way_to(time)
+            yield 0
+        self.place = time
 
     def _movement_row(self, time: datetime, direction: str) -> tuple[object, ...]:
         return self.session_id, next(self._person_ids), direction, self._moved.to(time)
@@ -266,22 +287,48 @@ class _Clock:
     def seconds_until(self, time: datetime) -> float:
         return (time - self._start).total_seconds() / self._speed - (monotonic() - self._started)
 
+    def time_on_the_way_to(self, time: datetime) -> datetime:
+        """The time of the file that it is now, at most ``time``."""
+        return time - timedelta(seconds=max(0.0, self.seconds_until(time)) * self._speed)
 
-def show_progress(done: Iterator[int], total: int, unit: str) -> None:
-    """Consume the numbers, with a bar on a terminal, else a line per tenth."""
+
+def show_progress(run: Replay, done: Iterator[int], total: int) -> None:
+    """Consume the numbers, with a bar on a terminal, else with a line at once, per tenth and every ten seconds."""
     terminal = sys.stderr.isatty()
     said = count = 0
-    with tqdm(total=total, unit=f" {unit}", disable=not terminal, leave=False) as bar:
+    due = monotonic()
+    with tqdm(total=total, unit=" movements", disable=not terminal, leave=False) as bar:
         for number in done:
             count += number
             bar.update(number)
-            if not terminal and count * 10 // max(total, 1) > said:
-                said = count * 10 // max(total, 1)
-                click.echo(f"{count} of {total} {unit} written.", err=True)
+            bar.set_postfix_str(f"at {run.place:%Y-%m-%d %H:%M} of the file", refresh=not number)
+            tenth = count * 10 // max(total, 1)
+            if not terminal and (tenth > said or monotonic() >= due):
+                said, due = tenth, monotonic() + _LINE_SECONDS
+                where = f"the file is at {run.place:%Y-%m-%d %H:%M}"
+                click.echo(f"{count} of {total} movements written; {where}.", err=True)
 
 
-@click.command("replay")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def _plan(intervals: list[Interval], total: int, speed: float) -> str:
+    """What is about to be written, and how long it takes."""
+    first, last = intervals[0].end - INTERVAL, intervals[-1].end
+    hours = (last - first).total_seconds() / 3600 / speed if speed else 0.0
+    takes = f"in {hours:.3g} hours" if speed else "as fast as it goes"
+    return f"Replaying {total} movements of {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} {takes}. Ctrl-C stops."
+
+
+class _CountsFile(click.Path):
+    """A file of counts; who names none that exists is told where to get one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            raise click.BadParameter(f"{error.message} {WHERE}", ctx, param) from None
+
+
+@click.command("replay", epilog=WHERE)
+@click.argument("file", type=_CountsFile(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, max=1e9),
@@ -290,19 +337,24 @@ def show_progress(done: Iterator[int], total: int, unit: str) -> None:
     metavar="N",
     help="Seconds of the file per second: 3600 plays an hour per second, 0 as fast as it goes.",
 )
-@click.option("--as-now", is_flag=True, help="Let rows carry today's time: live figures and charts show them.")
+@click.option(
+    "--as-now",
+    is_flag=True,
+    help="Let rows carry the time of now, at --speed 0 so that the file ends now: live figures and charts show them.",
+)
 def command(file: Path, speed: float, as_now: bool) -> None:
     """Write the people counts of FILE (CalIt2 format) as a live camera would."""
     try:
         intervals = read_counts(file)
     except (MalformedFileError, OSError) as error:
-        raise click.ClickException(f"{error}. Nothing was written.") from error
+        raise click.ClickException(f"{error}. Nothing was written. {WHERE}") from error
     total = sum(sum(interval.counts.values()) for interval in intervals)
+    click.echo(_plan(intervals, total, speed), err=True)
     with database() as url, stop_on_signals() as stop:
         connection = connect(url, application_name="replay")
         try:
             run = Replay(connection, file.name, intervals, as_now=as_now)
-            show_progress(run.run(speed, stop), total, "movements")
+            show_progress(run, run.run(speed, stop), total)
         except psycopg2.Error as error:
             raise click.ClickException(f"The database refused: {str(error).strip()}") from error
         finally:

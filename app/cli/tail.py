@@ -10,12 +10,15 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
+from uuid import UUID
 
 import click
 
@@ -25,6 +28,8 @@ from app.cli.own_keys import OwnKeys
 from app.feed.change import TOPICS
 
 _SILENCE_SECONDS = 60.0  # four heartbeats as they are set by default
+# Sessions in a page, when it is looked for the one that an id begins.
+_PAGE = 1000
 _COLOURS = {"INSERT": "green", "UPDATE": "yellow", "DELETE": "red", "TEST": "cyan"}
 # What the feed says of where it goes on.
 _CONNECTED = {
@@ -48,6 +53,7 @@ class Tail:
     """The messages of one stream, across its connections.
 
     Args:
+        session: the id of a session, or how it begins.
         new_key: makes a key, where the feed asks for one.
     """
 
@@ -55,15 +61,16 @@ class Tail:
         self,
         url: str,
         topic: str,
-        session_id: str | None,
+        session: str | None,
         after: str | None,
         *,
         key: str | None = None,
         new_key: Callable[[], str] | None = None,
     ) -> None:
         self._url = urlsplit(url)
-        self._path = f"{self._url.path}/api/sse/{topic}"
-        self._query = urlencode({"session_id": session_id} if session_id else {})
+        self._root = self._url.path.rstrip("/")
+        self._topic = topic
+        self._session = session
         self._cursor = after
         self._key = key
         self._new_key = new_key
@@ -88,13 +95,44 @@ class Tail:
                 return
 
     def _connection(self) -> Iterator[dict[str, Any]]:
-        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._url.netloc, timeout=_SILENCE_SECONDS)
+        if self._session is not None and len(self._session) < len(str(UUID(int=0))):
+            self._session = self._whole_id(self._session)
+        query = {} if self._session is None else {"session_id": self._session}
+        headers = {} if self._cursor is None else {"Last-Event-ID": self._cursor}
+        with self._answer(f"/api/sse/{self._topic}?{urlencode(query)}", "text/event-stream", headers) as response:
+            yield from self._messages(response)
+
+    def _whole_id(self, beginning: str) -> str:
+        """The id of the session whose id begins so.
+
+        Raises:
+            Refused: there is none, or more than one.
+        """
+        found: list[str] = []
+        page = ""
+        while True:
+            query = {"fields": "id", "limit": str(_PAGE), **({"after": page} if page else {})}
+            with self._answer(f"/api/sessions?{urlencode(query)}", "application/json", {}) as response:
+                listed = json.load(response)
+            found += [row["id"] for row in listed["items"] if row["id"].startswith(beginning)]
+            page = listed["next"] or ""
+            if not page or len(found) > 1:
+                break
+        if not found:
+            raise Refused(f"There is no session whose id begins with {beginning}.")
+        if len(found) > 1:
+            raise Refused(
+                f"{beginning} begins the ids of several sessions, such as {found[0]} and {found[1]}: say more."
+            )
+        return found[0]
+
+    @contextmanager
+    def _answer(self, path: str, kind: str, headers: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
+        connect = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        connection = connect(self._url.netloc, timeout=_SILENCE_SECONDS)
         try:
-            headers = {} if self._cursor is None else {"Last-Event-ID": self._cursor}
-            if self._key:
-                headers["Authorization"] = f"Bearer {self._key}"
-            connection.request("GET", f"{self._path}?{self._query}", headers=headers)
+            shown = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+            connection.request("GET", f"{self._root}{path}", headers={**headers, **shown})
             response = connection.getresponse()
             if response.status >= 500:
                 raise ConnectionError(f"it answers {response.status}")
@@ -102,9 +140,9 @@ class Tail:
                 raise _KeyWanted(_reason(response))
             if response.status != 200:
                 raise Refused(_reason(response))
-            if response.headers.get_content_type() != "text/event-stream":
+            if response.headers.get_content_type() != kind:
                 raise Refused(f"it answers {response.headers.get_content_type()}, so this is not the feed")
-            yield from self._messages(response)
+            yield response
         finally:
             connection.close()
 
@@ -180,22 +218,63 @@ def follow(tail: Tail, *, as_json: bool = False) -> None:
         time.sleep(tail.retry_seconds * random.uniform(0.5, 1))
 
 
+class _SessionId(click.ParamType[str]):
+    """The id of a session, or its first digits; without capitals, as the feed writes it."""
+
+    name = "id"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return str(UUID(value))
+        except ValueError:
+            pass
+        beginning = value.lower()
+        if not re.fullmatch("[0-9a-f][0-9a-f-]*", beginning):
+            self.fail(
+                f"{value!r} is neither the id of a session nor the beginning of one, such as 3f2a9c01.", param, ctx
+            )
+        return beginning
+
+
+class _Url(click.ParamType[str]):
+    """Where a feed is."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not _is_url(value):
+            guess = f"http://{value}"
+            right = guess if "://" not in value and _is_url(guess) else "http://127.0.0.1:8000"
+            self.fail(
+                f"{value!r} is no URL of a feed: it begins with http:// or https://, as {right} does.", param, ctx
+            )
+        return value
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts: SplitResult = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        return False
+
+
 @click.command("tail")
 @click.argument("topic", type=click.Choice(TOPICS))
-@click.option("--session", type=click.UUID, help="Only changes of this session.")
+@click.option("--session", type=_SessionId(), help="Only changes of this session; the first digits of its id will do.")
 @click.option("--after", metavar="CURSOR", help="Start after this cursor instead of now.")
-@click.option("--url", help="The feed; by default the one at HOST and PORT.")
+@click.option("--url", type=_Url(), help="The feed; by default the one at HOST and PORT.")
 @click.option("--key", envvar="FEED_KEY", help="A key of scope read; for the feed of this machine one is made.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document per line.")
-def command(topic: str, session: object, after: str | None, url: str | None, key: str | None, as_json: bool) -> None:
+def command(
+    topic: str, session: str | None, after: str | None, url: str | None, key: str | None, as_json: bool
+) -> None:
     """Show the changes of TOPIC as they happen, until Ctrl-C."""
-    if url is not None and not urlsplit(url).netloc:
-        raise click.BadParameter(f"{url} is no URL; http://127.0.0.1:8000 is one.", param_hint="--url")
     keys = OwnKeys()
     reading = Tail(
         url or current_config().url,
         topic,
-        str(session) if session else None,
+        session,
         after,
         key=key,
         new_key=keys.new if key is None and url is None else None,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from flask import Blueprint, Flask, Response, request
 
 from app.config import CHECKOUT
+from app.rest.overview import POLICY, STYLE, overview
 from app.rest.problems import Problem
 from app.rest.resource import problem_response
 from app.rest.takes import Takes, declare, takes
@@ -26,9 +27,29 @@ if TYPE_CHECKING:
 View = Callable[..., Response]
 # How clients show who they are; where nobody has to, these are ignored.
 _SECURITY: dict[str, Any] = {
-    "key": {"type": "http", "scheme": "bearer", "description": "A key, such as pf_…; or as the password of Basic."},
-    "login": {"type": "apiKey", "in": "cookie", "name": "people_feed"},
+    "key": {"type": "http", "scheme": "bearer", "description": "A key, such as pf_…, of one of the scopes named."},
+    "keyAsPassword": {"type": "http", "scheme": "basic", "description": "The same as a password, with any user name."},
+    "login": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "people_feed",
+        "description": "A browser's, from signIn. Its user's role includes the scope.",
+    },
+    "loginOverHttps": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-people_feed",
+        "description": "The same, where the feed is reached by HTTPS.",
+    },
+    "ticket": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "ticket",
+        "description": "From createTicket, for a minute and one stream: plain EventSource sends no headers.",
+    },
 }
+# What takes a user who has signed in, whatever their role.
+BY_LOGIN: list[dict[str, list[str]]] = [{"login": []}, {"loginOverHttps": []}]
 # What the document says of an endpoint: a summary, the responses, extensions.
 Description = Any
 # Status → what stands in the document: a pydantic model, an OpenAPI response object, or None for an empty body.
@@ -41,11 +62,14 @@ class _Endpoint:
     rule: str
     view: View
     takes: Takes
+    operation: str
     description: dict[str, Any]
 
 
 class Endpoints:
     """The endpoints below one prefix. ``get``, ``post`` … declare them as Flask's decorators do, with what each takes.
+
+    Each has a name for clients that are generated, such as ``listSessions``. It stays, however the code is arranged.
 
     Args:
         tag, about: the group that they form in the document, and a sentence about it.
@@ -60,25 +84,25 @@ class Endpoints:
         self._responses: dict[Any, Any] = dict(responses or {})
         self._endpoints: list[_Endpoint] = []
 
-    def get(self, rule: str, takes: Takes, **description: Description) -> Callable[[View], View]:
+    def get(self, rule: str, takes: Takes, operation: str, **description: Description) -> Callable[[View], View]:
         """Declare a GET; ``description`` is the document's: ``summary``, ``responses`` (or a function), extensions."""
-        return self._declare("get", rule, takes, description)
+        return self._declare("get", rule, takes, operation, description)
 
-    def post(self, rule: str, takes: Takes, **description: Description) -> Callable[[View], View]:
+    def post(self, rule: str, takes: Takes, operation: str, **description: Description) -> Callable[[View], View]:
         """Declare a POST."""
-        return self._declare("post", rule, takes, description)
+        return self._declare("post", rule, takes, operation, description)
 
-    def put(self, rule: str, takes: Takes, **description: Description) -> Callable[[View], View]:
+    def put(self, rule: str, takes: Takes, operation: str, **description: Description) -> Callable[[View], View]:
         """Declare a PUT."""
-        return self._declare("put", rule, takes, description)
+        return self._declare("put", rule, takes, operation, description)
 
-    def patch(self, rule: str, takes: Takes, **description: Description) -> Callable[[View], View]:
+    def patch(self, rule: str, takes: Takes, operation: str, **description: Description) -> Callable[[View], View]:
         """Declare a PATCH."""
-        return self._declare("patch", rule, takes, description)
+        return self._declare("patch", rule, takes, operation, description)
 
-    def delete(self, rule: str, takes: Takes, **description: Description) -> Callable[[View], View]:
+    def delete(self, rule: str, takes: Takes, operation: str, **description: Description) -> Callable[[View], View]:
         """Declare a DELETE."""
-        return self._declare("delete", rule, takes, description)
+        return self._declare("delete", rule, takes, operation, description)
 
     def blueprint(self) -> Blueprint:
         """The endpoints as Flask serves them."""
@@ -103,21 +127,29 @@ class Endpoints:
             if endpoint.takes.scopes:
                 refusals = {status: problem_response() for status in (401, 403, 429, 503)}
                 description["responses"] = {**refusals, **description.get("responses", {})}
-                description["security"] = [{name: []} for name in _SECURITY]
+                description.setdefault("security", _security(endpoint.takes))
             view.__annotations__ = view.schemas()  # type: ignore[attr-defined]
-            getattr(blueprint, endpoint.method)(endpoint.rule, **description)(view)
+            getattr(blueprint, endpoint.method)(endpoint.rule, operation_id=endpoint.operation, **description)(view)
         return blueprint
 
-    def _declare(self, method: str, rule: str, takes: Takes, description: dict[str, Any]) -> Callable[[View], View]:
+    def _declare(
+        self, method: str, rule: str, takes: Takes, operation: str, description: dict[str, Any]
+    ) -> Callable[[View], View]:
         def decorate(view: View) -> View:
-            self._endpoints.append(_Endpoint(method, rule, declare(takes)(view), takes, description))
+            self._endpoints.append(_Endpoint(method, rule, declare(takes)(view), takes, operation, description))
             return view
 
         return decorate
 
 
+def _security(takes: Takes) -> list[dict[str, list[str]]]:
+    """One of these will do: a scheme and, as OpenAPI 3.1 has it for roles, the scope that it takes."""
+    schemes = [name for name in _SECURITY if takes.is_stream or name != "ticket"]
+    return [{name: [scope]} for name in schemes for scope in sorted(takes.scopes)]
+
+
 def register_document(app: Flask, endpoints: Sequence[Endpoints]) -> None:
-    """Serve the document at /api/openapi.json, and Swagger UI at /api/swagger without a CDN."""
+    """Serve the document at /api/openapi.json, a page of it at /api/, and Swagger UI at /api/swagger without a CDN."""
     prefix: str = app.extensions["config"].url_prefix
 
     @cache
@@ -128,6 +160,21 @@ def register_document(app: Flask, endpoints: Sequence[Endpoints]) -> None:
     def serve(path: str = "") -> Response:
         return cast(Response, Response.from_app(document().wsgi_app, request.environ))
 
+    @cache
+    def rendered(root: str) -> str:
+        return overview(document().api_doc, root)  # type: ignore[attr-defined]
+
+    @declare(takes("read"))
+    def show() -> Response:
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+        return Response(rendered(request.script_root), headers=headers, mimetype="text/html")
+
+    @declare(takes("read"))
+    def show_style() -> Response:
+        return Response(STYLE, headers={"Cache-Control": "no-cache"}, mimetype="text/css")
+
+    app.add_url_rule("/api/", "overview", show)
+    app.add_url_rule("/api/overview.css", "overview_style", show_style)
     for rule in ("/api/openapi.json", "/api/swagger", "/api/swagger/<path:path>"):
         app.add_url_rule(rule, "document", serve)
 

@@ -59,12 +59,14 @@ def _add_lists(api: Endpoints, resource: Resource) -> None:
         return export_response(resource, query)
 
     def lists() -> Responses:
-        return {200: page_schema(resource.title, resource.table), 304: None, 404: problem_response()}
+        return {200: page_schema(resource.title, resource.table), 304: None}
 
     text = {"schema": {"type": "string"}}
     files: Responses = {200: {"content": {"application/x-ndjson": text, "text/csv": text}}}
-    api.get("", _READ, summary=f"List {resource.name}, newest first", responses=lists)(list_rows)
-    api.get("/export", _READ, summary=f"All {resource.name} as NDJSON or CSV, oldest first", responses=files)(export)
+    many = resource.title_of_many
+    api.get("", _READ, f"list{many}", summary=f"List {resource.name}, newest first", responses=lists)(list_rows)
+    summary = f"All {resource.name} as NDJSON or CSV, oldest first"
+    api.get("/export", _READ, f"export{many}", summary=summary, responses=files)(export)
 
 
 def _add_create(api: Endpoints, resource: Resource, needed: Takes) -> None:
@@ -76,7 +78,7 @@ def _add_create(api: Endpoints, resource: Resource, needed: Takes) -> None:
         row = row_schema(resource.title, resource.table)
         return {200: row, 201: row, **_refusals(409)}
 
-    api.post("", needed, summary=f"Create {resource.a_noun}", responses=answers)(create)
+    api.post("", needed, f"create{resource.title}", summary=f"Create {resource.a_noun}", responses=answers)(create)
 
 
 def _add_reads(api: Endpoints, resource: Resource) -> None:
@@ -87,7 +89,7 @@ def _add_reads(api: Endpoints, resource: Resource) -> None:
     def answers() -> Responses:
         return {200: row_schema(resource.title, resource.table), 304: None, 404: problem_response()}
 
-    api.get("/<row:id>", _READ, summary=f"Read {resource.a_noun}", responses=answers)(read)
+    api.get("/<row:id>", _READ, f"read{resource.title}", summary=f"Read {resource.a_noun}", responses=answers)(read)
 
 
 def _add_writes(api: Endpoints, resource: Resource, needs: Needs) -> None:
@@ -108,9 +110,11 @@ def _add_writes(api: Endpoints, resource: Resource, needs: Needs) -> None:
 
     gone: Responses = {204: None, 404: problem_response(), 412: problem_response()}
     change, end = takes(*needs.change, within="rows"), takes(*needs.delete, within="rows")
-    api.put("/<row:id>", change, summary=f"Replace {resource.a_noun}", responses=answers)(replace)
-    api.patch("/<row:id>", change, summary=f"Change some fields of {resource.a_noun}", responses=answers)(merge)
-    api.delete("/<row:id>", end, summary=f"Delete {resource.a_noun}", responses=gone)(remove)
+    one, rule = resource.title, "/<row:id>"
+    api.put(rule, change, f"replace{one}", summary=f"Replace {resource.a_noun}", responses=answers)(replace)
+    summary = f"Change some fields of {resource.a_noun}"
+    api.patch(rule, change, f"change{one}", summary=summary, responses=answers)(merge)
+    api.delete(rule, end, f"delete{one}", summary=f"Delete {resource.a_noun}", responses=gone)(remove)
 
 
 def _refusals(*statuses: int) -> Responses:

@@ -64,7 +64,8 @@ def add_ingest(api: Endpoints, resource: Resource, takes: Takes) -> None:
 
     summary = f"Create one {resource.noun} or many"
     body = {"requestBody": {"content": _content(resource), "required": True}}
-    api.post("", takes, summary=summary, openapi_extensions=body, responses=_answers(resource))(ingest)
+    name = f"create{resource.title}"
+    api.post("", takes, name, summary=summary, openapi_extensions=body, responses=_answers(resource))(ingest)
 
 
 def _create_rows(resource: Resource, rows: list[BaseModel]) -> Response:
@@ -216,7 +217,11 @@ def _content(resource: Resource) -> dict[str, Any]:
 def _answers(resource: Resource) -> Responses:
     row = {"$ref": f"#/components/schemas/{resource.title}"}
     count = {"type": "integer", "minimum": 0}
-    written = {"type": "object", "properties": {"inserted": count, "repeated": count}}
+    written = {
+        "type": "object",
+        "properties": {"inserted": count, "repeated": count},
+        "required": ["inserted", "repeated"],
+    }
     content = {"application/json": {"schema": {"anyOf": [row, written]}}}
     answers: Responses = {201: {"content": content}, 200: {"content": content, "description": "It existed already"}}
     return {**answers, **{status: problem_response() for status in (409, 413, 415, 422)}}

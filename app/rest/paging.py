@@ -36,7 +36,7 @@ class Position:
         """The position in a paging token.
 
         Raises:
-            ProblemError: 404, the token is not from a list in this order.
+            ProblemError: 400, the token is not from a list in this order.
         """
         try:
             written, value, row_id = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True))
@@ -46,7 +46,7 @@ class Position:
         except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
             detail = f"This paging token is not from a list in the order {order}."
             raise ProblemError(
-                404, detail, [FieldError(field=parameter, message="is not a paging token of this list")]
+                400, detail, [FieldError(field=parameter, message="is not a paging token of this list")]
             ) from None
 
 

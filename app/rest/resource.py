@@ -47,6 +47,11 @@ class Resource:
         return self.noun.capitalize()
 
     @property
+    def title_of_many(self) -> str:
+        """The name of its rows in the names of operations, such as listSessions."""
+        return self.name.capitalize()
+
+    @property
     def table(self) -> Table:
         """The table itself."""
         table = self.model.__table__

@@ -156,7 +156,12 @@ def new_schema(name: str, table: Table) -> type[BaseModel]:
 
 def patch_schema(name: str, table: Table) -> type[BaseModel]:
     """A merge patch (RFC 7396): omitted fields stay, null clears."""
-    return _schema(f"{name}Patch", table, lambda column: True, {})
+    return _schema(f"{name}Patch", table, lambda column: True, {"example": _changeable(table)})
+
+
+def _changeable(table: Table) -> dict[str, Any]:
+    """The example of the table's rows, without the session that a row belongs to."""
+    return {name: value for name, value in table.info["example"].items() if name != "session_id"}
 
 
 @cache

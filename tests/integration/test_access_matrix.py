@@ -70,6 +70,8 @@ TABLE = {
     "DELETE /api/keys/<id>": ADMIN,
     "GET /api/audit": ADMIN,
     "POST /api/tickets": READ,
+    "GET /api/": READ,
+    "GET /api/overview.css": READ,
     "GET /api/openapi.json": READ,
     "GET /api/swagger": READ,
     "GET /api/swagger/<path>": READ,

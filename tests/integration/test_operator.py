@@ -102,6 +102,54 @@ def test_tail_gives_up_where_it_is_refused(gunicorn):
     assert (refused.returncode, refused.stderr) == (1, "Error: There is nothing at /elsewhere/api/sse/alerts.\n")
 
 
+@pytest.mark.parametrize(
+    ("url", "right"),
+    [
+        ("localhost:8000", "http://localhost:8000"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("feed.example.org", "http://feed.example.org"),
+        ("ftp://feed.example.org", "http://127.0.0.1:8000"),
+        ("http://feed.example.org:port", "http://127.0.0.1:8000"),
+        ("http://", "http://127.0.0.1:8000"),
+    ],
+)
+def test_tail_says_what_a_url_lacks(database_url, url, right):
+    refused = run("tail", "alerts", "--url", url, DATABASE_URL=database_url)
+    assert refused.returncode == 2
+    assert f"'{url}' is no URL of a feed: it begins with http:// or https://, as {right} does." in refused.stderr
+
+
+def test_tail_finds_a_session_by_how_its_id_begins(gunicorn, tail, sql, database_url):
+    feed = gunicorn()
+    ids = [f"{beginning}-0000-4000-8000-000000000001" for beginning in ("abcd0000", "abcd1111", "ef000000")]
+    for person, session_id in enumerate(ids):
+        sql.execute("insert into sessions (id, session_name) values (%s, 'door')", [session_id])
+        move(sql, session_id, person)
+    _, changes = tail("movements", "--url", feed.url, "--json", "--after", 0, "--session", "ABCD1")
+    until(changes, what="a change")
+    move(sql, ids[0], 8)
+    move(sql, ids[1], 9)
+    until(lambda: len(changes()) == 2, what="another change")
+    assert [change["data"]["person_id"] for change in changes()] == [1, 9]
+    for beginning, status_, said in (
+        ("abcd", 1, "abcd begins the ids of several sessions, such as abcd"),
+        ("12", 1, "There is no session whose id begins with 12."),
+        ("door", 2, "'door' is neither the id of a session nor the beginning of one, such as 3f2a9c01."),
+    ):
+        refused = run("tail", "movements", "--url", feed.url, "--session", beginning, DATABASE_URL=database_url)
+        assert (refused.returncode, said in refused.stderr) == (status_, True), refused.stderr
+
+
+def test_tail_says_that_it_is_connected(gunicorn):
+    feed = gunicorn()
+    until(lambda: status(f"{feed.url}/api/ready") == 200, what="a live Listener")
+    command, environ = flask("tail", "sessions", "--url", feed.url)
+    with subprocess.Popen(command, cwd=CHECKOUT, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline() == "Connected: changes follow.\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
 def test_the_doctor_finds_a_healthy_feed_well(gunicorn, database_url):
     feed = gunicorn()
     until(lambda: status(f"{feed.url}/api/ready") == 200, what="a live Listener")
@@ -215,3 +263,18 @@ def test_help_lists_what_works_here_and_not_flasks_own_server(database_url):
     listed = {line.split()[0] for line in told.partition("Commands:")[2].splitlines() if line.strip()}
     assert {"tail", "doctor", "simulate"} <= listed
     assert not {"run", "routes"} & listed
+
+
+def test_psql_reaches_the_database_of_the_feed(session, database_url):
+    seen = run("psql", "-Atc", "select session_name from sessions", DATABASE_URL=database_url)
+    assert (seen.returncode, seen.stdout) == (0, "door\n"), seen.stderr
+
+
+def test_psql_finds_the_tables_before_the_first_start(data_dir):
+    seen = run("psql", "-Atc", "select count(*) from sessions", DATA_DIR=data_dir)
+    assert (seen.returncode, seen.stdout) == (0, "0\n"), seen.stderr
+
+
+def test_psql_opens_a_database_of_ones_own_as_it_is(server_url):
+    seen = run("psql", "-Atc", "select to_regclass('sessions') is null", DATABASE_URL=server_url)
+    assert (seen.returncode, seen.stdout) == (0, "t\n"), seen.stderr

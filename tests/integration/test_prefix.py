@@ -119,6 +119,15 @@ def test_the_document_says_where_the_api_is(site, strips):
     assert json.loads(ask(urljoin(url, names[-1]))[2])["servers"] == [{"url": "/people"}]
 
 
+@both
+def test_the_overview_leads_to_what_is_there(site, strips):
+    _, proxy = site(strips=strips)
+    code, _, page = ask(f"{proxy.url}/people/api/")
+    assert (code, b"<code>/people/api/sessions</code>" in page) == (200, True)
+    names = re.findall(r'(?:src|href)="([^"]+)"', page.decode())
+    assert {ask(urljoin(proxy.url, name))[0] for name in names} == {200}
+
+
 def test_probes_may_go_past_the_proxy(site):
     server, proxy = site()
     straight = server.url.removesuffix("/people")

@@ -109,6 +109,29 @@ def test_replay_as_now_steers_the_figures_of_now(database_url, counts, query, cl
     assert query("select count(*) from realtime_metrics where timestamp > now() - interval '13 hours'") == [(3,)]
 
 
+def test_replay_says_from_the_first_second_where_it_is(database_url, tmp_path, query):
+    night = tmp_path / "night.data"  # nobody comes for an hour, which is a minute at this speed
+    night.write_text("9,07/24/05,00:30:00,0\n9,07/24/05,01:00:00,0\n9,07/24/05,01:30:00,30\n")
+    process = _flask(database_url, "replay", night, "--speed", 60)
+    lines = [process.stderr.readline() for _ in range(2)]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert lines == [
+        "Replaying 30 movements of 2005-07-24 00:00 to 2005-07-24 01:30 in 0.025 hours. Ctrl-C stops.\n",
+        "0 of 30 movements written; the file is at 2005-07-24 00:00.\n",
+    ]
+    assert query("select count(*) from people_movements") == [(0,)]
+
+
+def test_who_has_no_file_is_told_where_to_get_one(database_url, counts):
+    where = "https://archive.ics.uci.edu/dataset/156/calit2+building+people+counts"
+    status, _, errors = _replay(database_url, "CalIt2.data")
+    assert (status, where in errors, "'CalIt2.data' does not exist." in errors) == (2, True, True)
+    counts.write_text("<html>\n")
+    status, _, errors = _replay(database_url, counts)
+    assert (status, where in errors, "Nothing was written." in errors) == (1, True, True)
+
+
 def test_a_malformed_line_writes_nothing(database_url, counts, query):
     counts.write_text(_COUNTS + "9,07/25/05,01:00:00,many\n")
     status, _, errors = _replay(database_url, counts, "--speed", 0)

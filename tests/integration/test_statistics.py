@@ -204,10 +204,16 @@ def test_wrong_zones_and_ranges_are_named(client):
     for query, field, status in (
         ("tz=Mars", "tz", 400),
         ("bucket=year", "bucket", 400),
-        ("from=2000-01-01T00:00:00Z&bucket=minute", "from", 409),
+        ("from=2000-01-01T00:00:00Z&bucket=minute", "from", 400),
+        ("from=0001-01-01T00:00:00Z&to=2026-01-01T00:00:00Z&bucket=day", "from", 400),
     ):
         response = client.get(f"/api/analytics/flow?{query}")
         assert (response.status_code, response.json["errors"][0]["field"]) == (status, field)
+
+
+def test_a_profile_of_too_many_hours_is_named(client):
+    response = client.get("/api/analytics/profile?from=2000-01-01T00:00:00Z")
+    assert (response.status_code, response.json["errors"][0]["field"]) == (400, "from")
 
 
 def test_stopping_a_session_sets_its_end_once(client, session_id):
