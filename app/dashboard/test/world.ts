@@ -38,7 +38,7 @@ interface Open {
   topics: string[];
   sessionId: string | null;
   stalled: boolean;
-  send(text: string, id: number | null): void;
+  send(text: string, id: number | string | null): void;
   fail(): void;
   close(): void;
 }
@@ -55,6 +55,9 @@ export class World {
   };
   #era = 0;
   lastId = 1_000_000_000;
+  /** Whether changes get their ids some time after they are committed, and in another order. */
+  numbersLate = false;
+  #waiting: Logged[] = [];
   prunedTo = 0;
   up = true;
   opened = 0;
@@ -99,6 +102,7 @@ export class World {
   /** Another database replaces this one: different rows, and ids that start lower. */
   restore(): void {
     this.#era += 1;
+    this.#waiting = [];
     for (const topic of Object.keys(TABLE) as Topic[]) {
       for (const id of [...this.rows[topic].keys()]) if (this.random() < 0.5) this.rows[topic].delete(id);
     }
@@ -181,19 +185,19 @@ export class World {
       .filter((row) => resolved === null || String(row.is_resolved) === resolved)
       .sort((a, b) => newer(topic, a, b));
     const limit = Number(searchParams.get('limit'));
-    const answer = {
-      body: { items: rows.slice(0, limit), total: rows.length, next: rows.length > limit ? 'more' : null },
-      cursor: String(this.lastId) as Cursor,
-    };
-    const era = this.#era;
+    const body = { items: rows.slice(0, limit), total: rows.length, next: rows.length > limit ? 'more' : null };
+    // What has no id yet is in these rows, too.
+    const [era, upto, waiting] = [this.#era, this.lastId, [...this.#waiting]];
     await this.#pause(tab);
     if (era !== this.#era) throw new Error('the database was replaced');
-    return answer;
+    this.#number();
+    const beyond = waiting.map((change) => change.id).sort((a, b) => a - b);
+    return { body, cursor: cursorText(upto, beyond) as Cursor };
   }
 
   /** The id of the last change up to a cursor. The model is the server that wrote it, so it alone may look inside. */
   lastIdAt(cursor: Cursor): number {
-    return Number(cursor);
+    return Number(cursor.split(',')[0]);
   }
 
   /** The rows that a list of this kind should show. */
@@ -291,7 +295,8 @@ export class World {
       return;
     }
     const asked = lastEventId === null ? null : this.lastIdAt(lastEventId as Cursor);
-    const lost = asked !== null && (asked < this.prunedTo || asked > this.lastId);
+    const seen = (lastEventId ?? '').split(',').slice(1).map(Number);
+    const lost = asked !== null && (asked < this.prunedTo || Math.max(asked, ...seen) > this.lastId);
     const status = asked === null ? 'live' : lost ? 'reset' : 'resumed';
     this.opened += 1;
     this.connections.add(open);
@@ -299,21 +304,29 @@ export class World {
     open.send(
       JSON.stringify({
         type: 'connection',
-        data: { topics: open.topics, cursor: String(start), status, heartbeat_seconds: this.heartbeatSeconds },
+        data: {
+          topics: open.topics,
+          cursor: lost ? String(start) : cursorText(start, seen),
+          status,
+          heartbeat_seconds: this.heartbeatSeconds,
+        },
         timestamp: '',
       }),
-      start,
+      lost ? start : cursorText(start, seen),
     );
-    for (const change of this.log) if (change.id > start) this.#send(open, change);
+    for (const change of this.log) {
+      if (change.id <= start || (!lost && seen.includes(change.id))) continue;
+      this.#send(open, change, lost ? undefined : cursorText(change.id, seen));
+    }
   }
 
-  #send(open: Open, change: Logged): void {
+  #send(open: Open, change: Logged, cursor: number | string = change.id): void {
     const wanted = open.topics.includes(change.topic) && (open.sessionId === null || concerns(change, open.sessionId));
     if (!wanted) return;
     const { topic, ...rest } = change;
     open.send(
       JSON.stringify({ type: 'data', data: { ...rest, table: TABLE[topic], timestamp: 1 }, timestamp: '' }),
-      change.id,
+      cursor,
     );
   }
 
@@ -325,12 +338,25 @@ export class World {
   }
 
   #write(topic: Topic, action: string, data: AnyRow, old_data: AnyRow | null): void {
-    this.lastId += 1 + Math.floor(this.random() * 3);
     if (action === 'DELETE') this.rows[topic].delete(data.id);
     else this.rows[topic].set(data.id, data);
-    const change = { id: this.lastId, topic, action, data, old_data };
-    this.log.push(change);
-    for (const open of [...this.connections]) this.#send(open, change);
+    this.#waiting.push({ id: 0, topic, action, data, old_data });
+    if (!this.numbersLate) this.#number();
+    else this.clock.later(this.random() * 100, () => this.#number(Math.ceil(this.random() * this.#waiting.length)));
+  }
+
+  /** Give ids to some of the changes that have none, in any order that keeps each row's own. */
+  #number(most = Infinity): void {
+    for (let number = 0; number < most && this.#waiting.length > 0; number += 1) {
+      const { data } = this.#waiting[Math.floor(this.random() * this.#waiting.length)] as Logged;
+      const [change] = this.#waiting.splice(
+        this.#waiting.findIndex((one) => one.data.id === data.id),
+        1,
+      ) as [Logged];
+      change.id = this.lastId += 1 + Math.floor(this.random() * 3);
+      this.log.push(change);
+      for (const open of [...this.connections]) this.#send(open, change);
+    }
   }
 
   #newRow(topic: Topic): AnyRow {
@@ -467,4 +493,9 @@ function abortError(): Error {
   const error = new Error('the lock was stolen');
   error.name = 'AbortError';
   return error;
+}
+
+/** What was seen up to an id, and of those that follow. */
+function cursorText(upto: number, seen: readonly number[]): string {
+  return [upto, ...seen.filter((id) => id > upto)].join(',');
 }

@@ -21,6 +21,12 @@ export interface Worker {
     cursor: string | null;
     since: number | string;
   };
+  /** Gives ids to changes, in one worker at a time. */
+  sequencer: {
+    state: 'away' | 'awake' | 'sleeping' | 'watching' | 'waiting for transactions';
+    numbered: number;
+    unrung: number;
+  };
   ring: { frames: number; bytes: number };
   commit_to_publish_ms: { p50: number; p99: number } | null;
 }

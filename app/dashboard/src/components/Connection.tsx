@@ -59,7 +59,7 @@ export function Connection() {
 function explain({ t, span }: Words): string | undefined {
   const latency = medianLatency();
   return latency
-    ? t('Changes arrive as they are written. Median from commit to this screen: {time}.', {
+    ? t('Changes arrive as they are written, in {time}.', {
         time: span(latency.median),
       })
     : undefined;

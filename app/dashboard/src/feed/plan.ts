@@ -4,7 +4,7 @@
  * Invariant: a need is joined only by a connection that covers it and started at or before its cursor, so nothing is
  * missing between a snapshot and the stream. Each reader drops what it already has.
  */
-import { earliest, isAtOrBefore, latest, type Cursor } from './cursor';
+import { earliest, isAtOrBefore, together, type Cursor } from './cursor';
 import type { Topic } from './protocol';
 import type { Request } from './stream';
 
@@ -47,11 +47,11 @@ export function requestFor(needs: readonly Need[]): Request {
 /**
  * The cursor at which a connection must start, given what has been received and the needs that have not joined.
  *
- * Deliberate: until the server has confirmed a cursor, start at the latest one. If an older log has replaced this one,
- * it does not know the latest cursor and answers with a reset; it could mistake the earliest one for its own.
+ * Deliberate: until the server has confirmed a cursor, start at what any of them has seen. If an older log has replaced
+ * this one, it does not know the latest change and answers with a reset; it could mistake an earlier one for its own.
  */
 export function startFor(reached: Cursor | null, newcomers: readonly Need[], confirmed: boolean): Cursor | null {
   const cursors = newcomers.flatMap((need) => (need.cursor === null ? [] : [need.cursor]));
   if (reached !== null) cursors.push(reached);
-  return confirmed ? earliest(cursors) : latest(cursors);
+  return confirmed ? earliest(cursors) : together(cursors);
 }

@@ -2,10 +2,10 @@
  * Reader: one consumer of the stream, with its cursor.
  *
  * Invariant: it passes on each change that it asked for once, in order, starting right after the cursor given to
- * `ready`, whatever its listener throws. Until then it keeps what arrives. It ignores a connection that does not cover everything from its cursor on,
- * and waits for one that does.
+ * `ready`, whatever its listener throws. Until then it keeps what arrives. It ignores a connection that does not cover
+ * everything from its cursor on, and waits for one that does.
  */
-import { isAtOrBefore, type Cursor } from './cursor';
+import { hasSeen, together, type Cursor } from './cursor';
 import { attempt } from './listeners';
 import { covers, type Coverage, type Need } from './plan';
 import { concerns, type Change, type Message, type Topic } from './protocol';
@@ -83,9 +83,10 @@ export class Reader {
 
   #take({ message, cursor, coverage }: Delivery): void {
     if (cursor === null || !covers(coverage, this, this.#cursor)) return;
-    if (this.#cursor !== null && isAtOrBefore(cursor, this.#cursor)) return;
-    this.#cursor = cursor;
-    if (message.type === 'data' && this.#wants(message.data)) attempt(() => this.#listener.change(message.data));
+    const before = this.#cursor;
+    this.#cursor = before === null ? cursor : together([before, cursor]);
+    if (message.type !== 'data' || (before !== null && hasSeen(before, message.data.id))) return;
+    if (this.#wants(message.data)) attempt(() => this.#listener.change(message.data));
   }
 
   #wants(change: Change): boolean {

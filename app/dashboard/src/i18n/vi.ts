@@ -22,8 +22,7 @@ export const vi = {
   'Not connected': 'Chưa kết nối',
   'Signed out': 'Đã đăng xuất',
   'Try now': 'Thử ngay',
-  'Changes arrive as they are written. Median from commit to this screen: {time}.':
-    'Thay đổi hiện ra ngay khi được ghi. Trung vị từ lúc ghi đến màn hình này: {time}.',
+  'Changes arrive as they are written, in {time}.': 'Thay đổi hiện ra ngay khi được ghi, sau {time}.',
   '{n} s': '{n} giây',
   '{n} min': '{n} phút',
   '{n} h': '{n} giờ',
@@ -80,8 +79,7 @@ export const vi = {
   '{n} frames/s': '{n} hình/s',
   'New alert': 'Cảnh báo mới',
   'This page could not be loaded': 'Không tải được trang này',
-  'The dashboard may have been updated since this tab was opened, or the server is out of reach.':
-    'Có thể trang đã được cập nhật sau khi thẻ này mở, hoặc máy chủ đang ngoài tầm kết nối.',
+  'The dashboard was updated, or the server is away.': 'Trang đã được cập nhật, hoặc máy chủ không trả lời.',
   'Reload': 'Tải lại',
   'Account': 'Tài khoản',
   'Access': 'Truy cập',

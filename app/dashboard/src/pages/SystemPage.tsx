@@ -115,6 +115,15 @@ export function SystemPage() {
   );
 }
 
+/** What the sequencer of a worker does. */
+const SEQUENCER = {
+  'away': 'unreachable',
+  'awake': 'awake',
+  'sleeping': 'asleep',
+  'watching': 'another one is awake',
+  'waiting for transactions': 'waiting for transactions',
+} as const satisfies Record<string, Key>;
+
 function WorkerCard({ worker }: { worker: Answered }) {
   const { t, number, span, ago, time } = useWords();
   const now = useNow();
@@ -148,6 +157,14 @@ function WorkerCard({ worker }: { worker: Answered }) {
         <div>
           <dt>{t('Cursor')}</dt>
           <dd>{listener.cursor ?? '–'}</dd>
+        </div>
+        <div>
+          <dt>{t('Sequencer')}</dt>
+          <dd>{t(SEQUENCER[worker.sequencer.state])}</dd>
+        </div>
+        <div>
+          <dt>{t('Changes numbered')}</dt>
+          <dd>{number(worker.sequencer.numbered)}</dd>
         </div>
         <div>
           <dt>{t('Ring in memory')}</dt>

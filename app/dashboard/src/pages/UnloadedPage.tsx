@@ -7,9 +7,7 @@ export function UnloadedPage() {
   return (
     <Empty icon="alerts">
       <h1>{t('This page could not be loaded')}</h1>
-      <p role="alert">
-        {t('The dashboard may have been updated since this tab was opened, or the server is out of reach.')}
-      </p>
+      <p role="alert">{t('The dashboard was updated, or the server is away.')}</p>
       <button type="button" className="primary" onClick={() => location.reload()}>
         {t('Reload')}
       </button>
