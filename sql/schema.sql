@@ -480,26 +480,6 @@ begin
 end
 $$;
 
-CREATE FUNCTION public.is_commit() RETURNS boolean
-    LANGUAGE plpgsql
-    AS $_$
-declare
-    answer text := current_setting('change_log.is_commit', true);
-    statement text := extract(epoch from statement_timestamp())::text;
-    found boolean;
-begin
-    if answer = statement || ' yes' then
-        return true;
-    elsif answer = statement || ' no' then
-        return false;
-    end if;
-    found := current_query() ~* '^\s*(/\*.*?\*/\s*|--[^\n]*\n\s*)*(commit|end)\M'
-          or right(current_query(), 30) ~* ';\s*(commit|end)(\s+(work|transaction))?[\s;]*$';
-    perform set_config('change_log.is_commit', statement || case when found then ' yes' else ' no' end, true);
-    return found;
-end
-$_$;
-
 CREATE FUNCTION public.is_history(happened_at timestamp with time zone, recorded_at timestamp with time zone) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     AS $$ select happened_at < recorded_at - interval '10 minutes' $$;
@@ -575,12 +555,16 @@ CREATE FUNCTION public.movement_deltas(after bigint, upto bigint) RETURNS TABLE(
     select (line ->> 'session_id')::uuid, date_trunc('minute', (line ->> 'movement_time')::timestamptz),
            sum(case when line ->> 'movement_direction' = 'in' then sign else 0 end)::bigint,
            sum(case when line ->> 'movement_direction' = 'out' then sign else 0 end)::bigint
-    from change_log
+    from (
+        select action, payload::json -> 'data' as new_row, payload::json -> 'old_data' as old_row from change_log
+        where id > after and id <= upto and table_name = 'people_movements' and action in ('INSERT', 'UPDATE', 'DELETE')
+        union all
+        select action, new_row::json, old_row::json from unnumbered_changes()
+        where upto = 9223372036854775807 and table_name = 'people_movements' and action in ('INSERT', 'UPDATE', 'DELETE')
+    ) as changes
     cross join lateral (values
-        (case when action <> 'DELETE' then payload::json -> 'data' end, 1),
-        (case when action <> 'INSERT' then payload::json -> 'old_data' end, -1)) as lines (line, sign)
-    where id > after and id <= upto and table_name = 'people_movements' and action in ('INSERT', 'UPDATE', 'DELETE')
-      and line is not null
+        (case when action <> 'DELETE' then new_row end, 1), (case when action <> 'INSERT' then old_row end, -1)) as lines (line, sign)
+    where line is not null
     group by 1, 2
 $$;
 
@@ -690,21 +674,24 @@ CREATE FUNCTION public.notify_alert_change() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
             declare
-                change_id bigint;
                 is_plain boolean := current_setting('TimeZone') in ('UTC', 'Etc/UTC')
                                     and current_setting('extra_float_digits')::integer > 0;
                 new_row text := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
                 old_row text := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
+                at timestamptz := clock_timestamp();
             begin
                 if new_row = old_row then
                     return null;
-                elsif tg_op <> 'TRUNCATE' and
-                      (statement_timestamp() = transaction_timestamp() or public.is_commit()) then
-                    change_id := public.record_change('alert_changes', 'alert_logs', tg_op, coalesce(new.session_id, old.session_id),
-                                                      old.session_id, new_row, old_row);
-                else
-                    perform public.postpone_change(0, 'alert_changes', 'alert_logs', tg_op, coalesce(new.session_id, old.session_id),
-                                                   old.session_id, new_row, old_row);
+                end if;
+                insert into public.change_inbox values (
+                    nextval('public.change_inbox_seq'), pg_current_xact_id(), 'alert_logs', tg_op, coalesce(new.session_id, old.session_id),
+                    old.session_id, new_row, old_row, at);
+                -- Further ahead than a sequencer ever says: the clock was set back. A transaction that has said NOTIFY
+                -- cannot be prepared: where any may be, the sequencer never sleeps.
+                if (pg_sequence_last_value('public.change_awake') - date_part('epoch', at) * 1000 between 0 and 5000)
+                        is not true and current_setting('max_prepared_transactions') = '0'
+                        and pg_notification_queue_usage() < 0.9 then
+                    perform pg_notify('change_bell', '');
                 end if;
                 return null;
             end
@@ -715,21 +702,24 @@ CREATE FUNCTION public.notify_metrics_change() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
             declare
-                change_id bigint;
                 is_plain boolean := current_setting('TimeZone') in ('UTC', 'Etc/UTC')
                                     and current_setting('extra_float_digits')::integer > 0;
                 new_row text := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
                 old_row text := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
+                at timestamptz := clock_timestamp();
             begin
                 if new_row = old_row then
                     return null;
-                elsif tg_op <> 'TRUNCATE' and
-                      (statement_timestamp() = transaction_timestamp() or public.is_commit()) then
-                    change_id := public.record_change('metrics_changes', 'realtime_metrics', tg_op, coalesce(new.session_id, old.session_id),
-                                                      old.session_id, new_row, old_row);
-                else
-                    perform public.postpone_change(0, 'metrics_changes', 'realtime_metrics', tg_op, coalesce(new.session_id, old.session_id),
-                                                   old.session_id, new_row, old_row);
+                end if;
+                insert into public.change_inbox values (
+                    nextval('public.change_inbox_seq'), pg_current_xact_id(), 'realtime_metrics', tg_op, coalesce(new.session_id, old.session_id),
+                    old.session_id, new_row, old_row, at);
+                -- Further ahead than a sequencer ever says: the clock was set back. A transaction that has said NOTIFY
+                -- cannot be prepared: where any may be, the sequencer never sleeps.
+                if (pg_sequence_last_value('public.change_awake') - date_part('epoch', at) * 1000 between 0 and 5000)
+                        is not true and current_setting('max_prepared_transactions') = '0'
+                        and pg_notification_queue_usage() < 0.9 then
+                    perform pg_notify('change_bell', '');
                 end if;
                 return null;
             end
@@ -740,21 +730,24 @@ CREATE FUNCTION public.notify_movement_change() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
             declare
-                change_id bigint;
                 is_plain boolean := current_setting('TimeZone') in ('UTC', 'Etc/UTC')
                                     and current_setting('extra_float_digits')::integer > 0;
                 new_row text := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
                 old_row text := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
+                at timestamptz := clock_timestamp();
             begin
                 if new_row = old_row then
                     return null;
-                elsif tg_op <> 'TRUNCATE' and
-                      (statement_timestamp() = transaction_timestamp() or public.is_commit()) then
-                    change_id := public.record_change('movement_changes', 'people_movements', tg_op, coalesce(new.session_id, old.session_id),
-                                                      old.session_id, new_row, old_row);
-                else
-                    perform public.postpone_change(0, 'movement_changes', 'people_movements', tg_op, coalesce(new.session_id, old.session_id),
-                                                   old.session_id, new_row, old_row);
+                end if;
+                insert into public.change_inbox values (
+                    nextval('public.change_inbox_seq'), pg_current_xact_id(), 'people_movements', tg_op, coalesce(new.session_id, old.session_id),
+                    old.session_id, new_row, old_row, at);
+                -- Further ahead than a sequencer ever says: the clock was set back. A transaction that has said NOTIFY
+                -- cannot be prepared: where any may be, the sequencer never sleeps.
+                if (pg_sequence_last_value('public.change_awake') - date_part('epoch', at) * 1000 between 0 and 5000)
+                        is not true and current_setting('max_prepared_transactions') = '0'
+                        and pg_notification_queue_usage() < 0.9 then
+                    perform pg_notify('change_bell', '');
                 end if;
                 return null;
             end
@@ -765,25 +758,96 @@ CREATE FUNCTION public.notify_session_change() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
             declare
-                change_id bigint;
                 is_plain boolean := current_setting('TimeZone') in ('UTC', 'Etc/UTC')
                                     and current_setting('extra_float_digits')::integer > 0;
                 new_row text := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
                 old_row text := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
+                at timestamptz := clock_timestamp();
             begin
                 if new_row = old_row then
                     return null;
-                elsif tg_op <> 'TRUNCATE' and
-                      (statement_timestamp() = transaction_timestamp() or public.is_commit()) then
-                    change_id := public.record_change('session_changes', 'sessions', tg_op, coalesce(new.id, old.id),
-                                                      old.id, new_row, old_row);
-                else
-                    perform public.postpone_change(0, 'session_changes', 'sessions', tg_op, coalesce(new.id, old.id),
-                                                   old.id, new_row, old_row);
+                end if;
+                insert into public.change_inbox values (
+                    nextval('public.change_inbox_seq'), pg_current_xact_id(), 'sessions', tg_op, coalesce(new.id, old.id),
+                    old.id, new_row, old_row, at);
+                -- Further ahead than a sequencer ever says: the clock was set back. A transaction that has said NOTIFY
+                -- cannot be prepared: where any may be, the sequencer never sleeps.
+                if (pg_sequence_last_value('public.change_awake') - date_part('epoch', at) * 1000 between 0 and 5000)
+                        is not true and current_setting('max_prepared_transactions') = '0'
+                        and pg_notification_queue_usage() < 0.9 then
+                    perform pg_notify('change_bell', '');
                 end if;
                 return null;
             end
             $$;
+
+CREATE FUNCTION public.number_changes(most integer DEFAULT 10000) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    before pg_snapshot;
+    result record;
+begin
+    if not exists (select from public.unnumbered_changes()) then
+        return 0;  -- and nothing is written
+    elsif pg_current_xact_id_if_assigned() is not null or current_setting('transaction_isolation') <> 'read committed' then
+        -- It would number changes of this very transaction before they are committed, or work with an old snapshot.
+        raise exception 'number_changes() takes a transaction of its own, READ COMMITTED.' using errcode = '25001';
+    end if;
+    -- Clients hear of nothing that a crash takes back: what is numbered lies before this commit in the write-ahead log.
+    if current_setting('synchronous_commit') = 'off' then
+        perform set_config('synchronous_commit', 'on', true);
+    end if;
+    select snapshot into before from public.change_sequencer for update;
+    if not found or not exists (select from public.change_log_home) then
+        raise exception 'change_sequencer or change_log_home is empty, as amid a restore.' using errcode = '55000';
+    end if;
+    -- One statement, hence one snapshot, taken after the lock: it sees all that was numbered before.
+    with home as materialized (
+        select pg_current_snapshot() as snapshot, secret, greatest(floor, (select max(id) from public.change_log)) as newest,
+               pg_notification_queue_usage() <= 0.5 as has_room
+        from public.change_log_home
+    ), taken as (
+        delete from public.change_inbox where ctid = any (array(
+            select ctid from (
+                select ctid, seq from public.change_inbox where xid >= pg_snapshot_xmax(before)
+                union all
+                select ctid, seq from public.change_inbox where xid = any (array(
+                    select xid from pg_snapshot_xip(before) as xid where pg_visible_in_snapshot(xid, pg_current_snapshot())))
+            ) as waiting
+            order by seq limit most))
+        returning *
+    ), numbered as (
+        insert into public.change_log
+        select id, table_name, action, session_id, old_session_id,
+               '{"id":' || id || ',"table":"' || table_name || '","action":"' || action
+                   || '","data":' || coalesce(new_row, old_row, 'null') || ',"old_data":' || coalesce(old_row, 'null')
+                   || ',"timestamp":' || extract(epoch from recorded_at) || '}',
+               recorded_at, seq
+        from (select home.newest + row_number() over (order by taken.seq) as id, taken.* from taken, home) as next
+        returning id, table_name, action, session_id, payload
+    ), sized as (
+        select n.*, octet_length(payload) as bytes, sum(octet_length(payload)) over (order by id) as upto from numbered n
+    ), told as (
+        select pg_notify(
+            case table_name when 'sessions' then 'session_changes' when 'people_movements' then 'movement_changes'
+                            when 'alert_logs' then 'alert_changes' else 'metrics_changes' end,
+            case when bytes < 7900 and upto <= 100000 then public.sealed(payload, secret)
+                 when bytes < 8000 and upto <= 100000 then payload
+                 else '{"id":' || id || ',"table":"' || table_name || '","action":"' || action
+                     || '","session_id":' || coalesce('"' || session_id || '"', 'null') || '}' end)
+        from (select s.*, h.secret from sized s, home h where h.has_room and s.upto - s.bytes <= 100000 order by id) as news
+    )
+    select home.snapshot, (select count(*) from numbered) as numbered, (select count(*) from told) as told into result
+    from home;
+    if result.numbered < most then
+        update public.change_sequencer set snapshot = result.snapshot;
+    end if;
+    return result.numbered;
+end
+$$;
 
 CREATE FUNCTION public.pass_on_access() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -803,17 +867,6 @@ begin
         update public.access_logins set version = 0 where user_id = new.id and ended_at is null;
     end if;
     return null;
-end
-$$;
-
-CREATE FUNCTION public.postpone_change(postponed integer, channel text, table_name text, action text, session_id uuid, old_session_id uuid, new_row text, old_row text) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-begin
-    set constraints public.change_log_pending_commit deferred;
-    insert into public.change_log_pending
-        (postponed, channel, table_name, action, session_id, old_session_id, new_row, old_row)
-    values (postponed, channel, table_name, action, session_id, old_session_id, new_row, old_row);
 end
 $$;
 
@@ -852,74 +905,31 @@ begin
         return false;
     end if;
     -- The same lock as for ids, taken first: a second caller finds the work done.
-    perform pg_advisory_xact_lock(27980790367741299);
-    update public.change_log_home set database_identity = public.database_identity(), secret = public.new_secret()
+    perform from public.change_sequencer for update;
+    update public.change_log_home
+    set database_identity = public.database_identity(), secret = public.new_secret(),
+        -- More changes than a backup can be behind; JavaScript counts exactly to nine million times that.
+        floor = greatest(floor, (select max(id) from public.change_log)) + 1000000000
     where database_identity <> public.database_identity();
     if not found then
         return false;
     end if;
     truncate public.change_log;
-    -- More changes than a backup can be behind; JavaScript counts exactly to nine million times that.
-    update public.change_log_home
-    set floor = setval('public.change_log_id_seq', nextval('public.change_log_id_seq') + 1000000000);
-    perform public.record_change(channel, table_name, 'RESET', null, null, null, null)
-    from (values ('session_changes', 'sessions'), ('movement_changes', 'people_movements'),
-                 ('alert_changes', 'alert_logs'), ('metrics_changes', 'realtime_metrics')) as t (channel, table_name);
+    with dropped as (
+        delete from public.change_inbox
+    )
+    update public.change_sequencer set snapshot = pg_current_snapshot();
+    perform setval('public.change_awake', 0);
+    insert into public.change_log
+    select floor + number, name, 'RESET', null, null, '{"id":' || floor + number || ',"table":"' || name
+               || '","action":"RESET","data":null,"old_data":null,"timestamp":' || extract(epoch from at) || '}', at, null
+    from public.change_log_home, clock_timestamp() as at,
+         unnest(array['sessions', 'people_movements', 'alert_logs', 'realtime_metrics']) with ordinality as t (name, number);
+    perform pg_notify(
+        case table_name when 'sessions' then 'session_changes' when 'people_movements' then 'movement_changes'
+                        when 'alert_logs' then 'alert_changes' else 'metrics_changes' end, payload)
+    from (select table_name, payload from public.change_log order by id) as news;
     return true;
-end
-$$;
-
-CREATE FUNCTION public.record_change(channel text, table_name text, action text, session_id uuid, old_session_id uuid, new_row text, old_row text) RETURNS bigint
-    LANGUAGE plpgsql
-    AS $$
-declare
-    -- The key is the project's own: the bytes of "changes" as a number.
-    change_id bigint := case when pg_advisory_xact_lock(27980790367741299) is not null
-                             then nextval('public.change_log_id_seq') end;
-    recorded_at timestamptz := clock_timestamp();
-    head text := '{"id":' || change_id::text || ',"table":"' || table_name || '","action":"' || action || '"';
-    payload text := head || ',"data":' || coalesce(new_row, old_row, 'null')
-        || ',"old_data":' || coalesce(old_row, 'null')
-        || ',"timestamp":' || extract(epoch from recorded_at)::text || '}';
-    announced text := coalesce(current_setting('change_log.announced', true), '');
-begin
-    insert into public.change_log values
-        (change_id, table_name, action, session_id, old_session_id, payload, recorded_at);
-
-    if length(announced) >= 25 or (announced = '' and pg_notification_queue_usage() > 0.5) then
-        return change_id;
-    elsif set_config('change_log.announced', announced || '.', true) is null then
-        return change_id;
-    elsif length(announced) = 24 or octet_length(payload) >= 8000 then
-        payload := head || ',"session_id":' || coalesce('"' || session_id::text || '"', 'null') || '}';
-    elsif octet_length(payload) < 7900 then
-        -- No function of its own: calling one doubled the cost, which is 6 us.
-        payload := (
-            select payload || translate(('x' || left(encode(sha256(
-                       home.secret || sha256(home.secret || convert_to(payload, 'UTF8'))), 'hex'), 24))::bit(96)::text,
-                       '01', E' \t')
-            from public.change_log_home as home);
-    end if;
-    return case when pg_notify(channel, payload) is not null then change_id end;
-end
-$$;
-
-CREATE FUNCTION public.record_pending_change() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-    change_id bigint;
-begin
-    delete from public.change_log_pending where pending_id = new.pending_id;
-    if new.postponed < 10 and left(current_query(), 1000) ~* '\mset\s+constraints\M' and not public.is_commit() then
-        perform public.postpone_change(new.postponed + 1, new.channel, new.table_name, new.action, new.session_id,
-                                       new.old_session_id, new.new_row, new.old_row);
-    else
-        change_id := public.record_change(new.channel, new.table_name, new.action, new.session_id, new.old_session_id,
-                                          new.new_row, new.old_row);
-    end if;
-    return null;
 end
 $$;
 
@@ -933,11 +943,18 @@ begin
     -- One statement, hence one snapshot: the rows and the cursor belong together.
     with counted as (
         insert into movement_counts
-        select m.session_id, date_trunc('minute', m.movement_time), count(*) filter (where m.movement_direction = 'in'),
-               count(*) filter (where m.movement_direction = 'out')
-        from people_movements m group by 1, 2
+        select session_id, minute, sum(entered)::bigint, sum(exited)::bigint from (
+            select session_id, date_trunc('minute', movement_time) as minute,
+                   count(*) filter (where movement_direction = 'in') as entered,
+                   count(*) filter (where movement_direction = 'out') as exited
+            from people_movements group by 1, 2
+            union all
+            select session_id, minute, -entered, -exited
+            from movement_deltas(9223372036854775807, 9223372036854775807)) as parts
+        group by 1, 2 having sum(entered) <> 0 or sum(exited) <> 0
     )
-    insert into movement_counts_cursor as c (folded) values ((select coalesce(max(id), 0) from change_log))
+    insert into movement_counts_cursor as c (folded)
+    values ((select greatest(floor, (select max(id) from change_log)) from change_log_home))
     on conflict (is_only) do update set folded = excluded.folded;
     delete from movement_quarters;
     for day in select distinct (minute at time zone 'UTC')::date from movement_counts where quarter_of(minute) is not null
@@ -997,6 +1014,74 @@ CREATE FUNCTION public.row_text(source record) RETURNS text
     AS $$
 begin
     return row_to_json(source)::text;
+end
+$$;
+
+CREATE FUNCTION public.sealed(payload text, secret bytea) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    select payload || translate(
+        ('x' || left(encode(sha256(secret || sha256(secret || convert_to(payload, 'UTF8'))), 'hex'), 24))::bit(96)::text,
+        '01', E' \t')
+$$;
+
+CREATE PROCEDURE public.sequence_changes(IN is_going_on boolean, IN linger interval, IN longest interval, INOUT numbered bigint DEFAULT NULL::bigint, INOUT is_awake boolean DEFAULT NULL::boolean, INOUT horizon xid8 DEFAULT NULL::xid8)
+    LANGUAGE plpgsql
+    AS $$
+declare
+    began timestamptz := clock_timestamp();
+    found_at timestamptz := began;
+    awake_until timestamptz;
+    number bigint;
+    may_sleep boolean := current_setting('max_prepared_transactions') = '0';
+begin
+    if not is_going_on then
+        perform from public.change_sequencer for update;
+        if pg_sequence_last_value('public.change_awake') - date_part('epoch', began) * 1000 between 0 and 5000 then
+            commit;
+            return;
+        end if;
+    end if;
+    awake_until := began + interval '1 second';
+    perform setval('public.change_awake', (extract(epoch from awake_until) * 1000)::bigint);
+    perform set_config('synchronous_commit', 'off', true);  -- nobody needs to find this after a crash
+    commit;
+    numbered := 0;
+    is_awake := false;
+    loop
+        number := public.number_changes();
+        commit;
+        numbered := numbered + number;
+        began := least(began, clock_timestamp());  -- whatever is done to the clock
+        if number > 0 then
+            found_at := clock_timestamp();
+        end if;
+        exit when may_sleep and clock_timestamp() not between found_at and found_at + linger;
+        if clock_timestamp() > began + longest then
+            is_awake := true;
+            return;
+        elsif clock_timestamp() not between awake_until - interval '1 second' and awake_until - interval '500 milliseconds' then
+            awake_until := clock_timestamp() + interval '1 second';
+            perform setval('public.change_awake', (extract(epoch from awake_until) * 1000)::bigint);
+            perform set_config('synchronous_commit', 'off', true);
+            commit;
+        end if;
+        if clock_timestamp() not between found_at and found_at + linger then
+            perform pg_sleep(0.02);
+        elsif number < 500 then
+            perform pg_sleep(0.0025);
+        end if;
+    end loop;
+    perform setval('public.change_awake', 0);
+    perform set_config('synchronous_commit', 'off', true);
+    commit;
+    horizon := pg_snapshot_xmax(pg_current_snapshot());
+    commit;
+    if pg_snapshot_xmin(pg_current_snapshot()) >= horizon then
+        horizon := null;
+    end if;
+    commit;
+    numbered := numbered + public.number_changes();
 end
 $$;
 
@@ -1080,9 +1165,10 @@ CREATE FUNCTION public.test_sse_triggers() RETURNS text
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    perform public.postpone_change(0, channel, table_name, 'TEST', null, null, '{"test":true}', null)
-    from (values ('session_changes', 'sessions'), ('movement_changes', 'people_movements'),
-                 ('alert_changes', 'alert_logs'), ('metrics_changes', 'realtime_metrics')) as t (channel, table_name);
+    insert into public.change_inbox
+    select nextval('public.change_inbox_seq'), pg_current_xact_id(), name, 'TEST', null, null, '{"test":true}', null, clock_timestamp()
+    from unnest(array['sessions', 'people_movements', 'alert_logs', 'realtime_metrics']) as name;
+    perform pg_notify('change_bell', '');
     return 'TEST sent on session_changes, movement_changes, alert_changes, metrics_changes';
 end
 $$;
@@ -1095,6 +1181,34 @@ begin
     new.updated_at := now();
     return new;
 end
+$$;
+
+CREATE TABLE public.change_inbox (
+    seq bigint NOT NULL,
+    xid xid8 NOT NULL,
+    table_name text NOT NULL,
+    action text NOT NULL,
+    session_id uuid,
+    old_session_id uuid,
+    new_row text,
+    old_row text,
+    recorded_at timestamp with time zone NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000');
+
+COMMENT ON TABLE public.change_inbox IS 'Changes that have no id yet. Written by triggers, emptied by number_changes().';
+
+COMMENT ON COLUMN public.change_inbox.xid IS 'The transaction that made the change.';
+
+CREATE FUNCTION public.unnumbered_changes() RETURNS SETOF public.change_inbox
+    LANGUAGE sql STABLE
+    AS $$
+    select i.* from public.change_sequencer s cross join lateral (
+        select * from public.change_inbox where xid >= pg_snapshot_xmax(s.snapshot)
+        union all
+        -- Those that still run are left out: they may have noted a million rows.
+        select * from public.change_inbox where xid = any (array(
+            select xid from pg_snapshot_xip(s.snapshot) as xid where pg_visible_in_snapshot(xid, pg_current_snapshot())))) as i
 $$;
 
 CREATE TABLE public.access_failures (
@@ -1270,6 +1384,22 @@ CREATE TABLE public.alert_states (
     value integer
 );
 
+CREATE SEQUENCE public.change_awake
+    START WITH 0
+    INCREMENT BY 1
+    MINVALUE 0
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE SEQUENCE public.change_inbox_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE public.change_inbox_seq OWNED BY public.change_inbox.seq;
+
 CREATE TABLE public.change_log (
     id bigint NOT NULL,
     table_name text NOT NULL,
@@ -1277,12 +1407,15 @@ CREATE TABLE public.change_log (
     session_id uuid,
     old_session_id uuid,
     payload text NOT NULL,
-    recorded_at timestamp with time zone NOT NULL
+    recorded_at timestamp with time zone NOT NULL,
+    seq bigint
 );
 
 COMMENT ON TABLE public.change_log IS 'Changes in commit order; read by "id > cursor". Written by triggers only.';
 
 COMMENT ON COLUMN public.change_log.old_session_id IS 'The session before, for UPDATE and DELETE.';
+
+COMMENT ON COLUMN public.change_log.seq IS 'What the change had in the inbox; null if it was never there.';
 
 CREATE TABLE public.change_log_home (
     is_only boolean DEFAULT true NOT NULL,
@@ -1296,34 +1429,10 @@ COMMENT ON COLUMN public.change_log_home.floor IS 'The log holds every change af
 
 COMMENT ON COLUMN public.change_log_home.secret IS 'Seals the payloads of NOTIFY; known to the owner of the log alone.';
 
-CREATE SEQUENCE public.change_log_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
-
-ALTER SEQUENCE public.change_log_id_seq OWNED BY public.change_log.id;
-
-CREATE UNLOGGED TABLE public.change_log_pending (
-    pending_id bigint NOT NULL,
-    postponed integer NOT NULL,
-    channel text NOT NULL,
-    table_name text NOT NULL,
-    action text NOT NULL,
-    session_id uuid,
-    old_session_id uuid,
-    new_row text,
-    old_row text
-);
-
-ALTER TABLE public.change_log_pending ALTER COLUMN pending_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME public.change_log_pending_pending_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
+CREATE TABLE public.change_sequencer (
+    is_only boolean DEFAULT true NOT NULL,
+    snapshot pg_snapshot NOT NULL,
+    CONSTRAINT change_sequencer_is_only_check CHECK (is_only)
 );
 
 CREATE VIEW public.daily_analytics AS
@@ -1469,11 +1578,11 @@ ALTER TABLE ONLY public.alert_thresholds
 ALTER TABLE ONLY public.change_log_home
     ADD CONSTRAINT change_log_home_pkey PRIMARY KEY (is_only);
 
-ALTER TABLE ONLY public.change_log_pending
-    ADD CONSTRAINT change_log_pending_pkey PRIMARY KEY (pending_id);
-
 ALTER TABLE ONLY public.change_log
     ADD CONSTRAINT change_log_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.change_sequencer
+    ADD CONSTRAINT change_sequencer_pkey PRIMARY KEY (is_only);
 
 ALTER TABLE ONLY public.movement_counts_cursor
     ADD CONSTRAINT movement_counts_cursor_pkey PRIMARY KEY (is_only);
@@ -1541,6 +1650,8 @@ CREATE INDEX alert_states_session_id_idx ON public.alert_states USING btree (ses
 
 CREATE INDEX alert_thresholds_session_id_idx ON public.alert_thresholds USING btree (session_id, created_at, id);
 
+CREATE INDEX change_inbox_xid_idx ON public.change_inbox USING btree (xid);
+
 CREATE INDEX movement_counts_minute_idx ON public.movement_counts USING btree (minute) INCLUDE (entered, exited);
 
 CREATE UNIQUE INDEX movement_quarters_session_idx ON public.movement_quarters USING btree (session_id, start) WHERE (session_id IS NOT NULL);
@@ -1599,7 +1710,7 @@ CREATE TRIGGER access_users_pass_on AFTER UPDATE ON public.access_users FOR EACH
 
 CREATE TRIGGER access_users_version BEFORE INSERT OR UPDATE OF role, password_hash, is_disabled, ended_at, username, version ON public.access_users FOR EACH ROW EXECUTE FUNCTION public.next_access_version();
 
-CREATE CONSTRAINT TRIGGER alert_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.alert_logs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_alert_change();
+CREATE TRIGGER alert_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.alert_logs FOR EACH ROW EXECUTE FUNCTION public.notify_alert_change();
 
 CREATE TRIGGER alert_logs_keep_resolved_at BEFORE INSERT OR UPDATE OF is_resolved ON public.alert_logs FOR EACH ROW EXECUTE FUNCTION public.keep_resolved_at();
 
@@ -1609,15 +1720,13 @@ CREATE TRIGGER alert_thresholds_touch_updated_at BEFORE UPDATE ON public.alert_t
 
 CREATE TRIGGER alert_truncate AFTER TRUNCATE ON public.alert_logs FOR EACH STATEMENT EXECUTE FUNCTION public.notify_alert_change();
 
-CREATE CONSTRAINT TRIGGER change_log_pending_commit AFTER INSERT ON public.change_log_pending DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.record_pending_change();
-
 CREATE TRIGGER keep_floor AFTER DELETE ON public.change_log REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION public.keep_floor();
 
-CREATE CONSTRAINT TRIGGER metrics_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.realtime_metrics DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_metrics_change();
+CREATE TRIGGER metrics_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.realtime_metrics FOR EACH ROW EXECUTE FUNCTION public.notify_metrics_change();
 
 CREATE TRIGGER metrics_truncate AFTER TRUNCATE ON public.realtime_metrics FOR EACH STATEMENT EXECUTE FUNCTION public.notify_metrics_change();
 
-CREATE CONSTRAINT TRIGGER movement_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.people_movements DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_movement_change();
+CREATE TRIGGER movement_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.people_movements FOR EACH ROW EXECUTE FUNCTION public.notify_movement_change();
 
 CREATE TRIGGER movement_truncate AFTER TRUNCATE ON public.people_movements FOR EACH STATEMENT EXECUTE FUNCTION public.notify_movement_change();
 
@@ -1625,7 +1734,7 @@ CREATE TRIGGER people_movements_round BEFORE INSERT OR UPDATE ON public.people_m
 
 CREATE TRIGGER realtime_metrics_round BEFORE INSERT OR UPDATE ON public.realtime_metrics FOR EACH ROW WHEN (((new.cpu_usage_percentage > (100)::double precision) OR (new.cpu_usage_percentage < (0)::double precision))) EXECUTE FUNCTION public.round_to_bounds();
 
-CREATE CONSTRAINT TRIGGER session_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.sessions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.notify_session_change();
+CREATE TRIGGER session_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.notify_session_change();
 
 CREATE TRIGGER session_truncate AFTER TRUNCATE ON public.sessions FOR EACH STATEMENT EXECUTE FUNCTION public.notify_session_change();
 

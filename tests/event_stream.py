@@ -12,7 +12,10 @@ from tests.waiting import until
 
 
 class EventStream:
-    """One stream: ``head`` (the response), ``last_event_id``, ``retry_ms``, and messages one by one."""
+    """One stream: ``head`` (the response), ``retry_ms``, and messages one by one.
+
+    ``cursor`` is the last id as text; ``last_event_id``, the number that it begins with.
+    """
 
     def __init__(self, url, path="/api/sse", last_event_id=None, timeout=60.0, headers=None):
         self.connection = HTTPConnection(urlsplit(url).netloc, timeout=timeout)
@@ -20,6 +23,7 @@ class EventStream:
         self.connection.request("GET", path, headers=headers)
         self.head = self.connection.getresponse()
         self.last_event_id = last_event_id
+        self.cursor = last_event_id
         self.place: dict[str, object] = {}
         self._parser = event_stream.EventStream()
         self._events: deque[event_stream.Event] = deque()
@@ -46,7 +50,8 @@ class EventStream:
             self._events += self._parser.feed(piece)
         event = self._events.popleft()
         if event.last_event_id:
-            self.last_event_id = int(event.last_event_id)
+            self.cursor = event.last_event_id
+            self.last_event_id = int(event.last_event_id.partition(",")[0])
         return json.loads(event.data)
 
     def _piece(self):

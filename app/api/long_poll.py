@@ -19,8 +19,8 @@ from app.api.subscribe import OptionalCursor, TopicsQuery, filter_of, subscribe
 from app.feed.change import Filter
 from app.feed.feed import Feed
 from app.feed.log import Batch, ChangeLog
-from app.feed.sse import parse_cursor
 from app.feed.subscription import Subscription
+from app.postgres.cursor import Cursor
 from app.rest.document import Endpoints
 from app.rest.resource import problem_response
 from app.rest.schema import absent
@@ -75,16 +75,16 @@ def _page(feed: Feed, subscription: Subscription, query: ChangesQuery) -> Respon
     hub, log, deadline = feed.hub, feed.change_log, time.monotonic() + query.wait
     _follow(feed, subscription)
     bounds = log.bounds()
-    after = parse_cursor(query.after) if query.after else bounds.newest
+    known = Cursor.read(query.after) if query.after else Cursor(bounds.newest)
     while True:
-        if after is None or not bounds.reach(after):
-            return _answer([], bounds.newest, reset=True)
-        batch = _next(log, after, bounds.newest, subscription.filter)
+        if known is None or not bounds.floor <= known.upto <= known.newest <= bounds.newest:
+            return _answer([], Cursor(bounds.newest), reset=True)
+        batch = _next(log, known, bounds.newest, subscription.filter)
         if not batch.is_continuous:
-            return _answer([], log.bounds().newest, reset=True)
-        after, left = batch.cursor, deadline - time.monotonic()
+            return _answer([], Cursor(log.bounds().newest), reset=True)
+        known, left = known.advanced(batch.cursor), deadline - time.monotonic()
         if batch.changes or left <= 0 or hub.is_draining:
-            return _answer([change.frame for change in batch.changes], after, reset=False)
+            return _answer([change.frame for change in batch.changes], known, reset=False)
         if subscription.is_live and not subscription.queue:  # nothing came while the log was read
             subscription.wait(left)
         if subscription.is_expelled:
@@ -99,15 +99,18 @@ def _follow(feed: Feed, subscription: Subscription) -> None:
     feed.hub.go_live(subscription)
 
 
-def _next(log: ChangeLog, after: int, newest: int, wanted: Filter) -> Batch:
-    batch = log.read_after(after, newest, wanted)
-    while not batch.changes and batch.cursor < newest and batch.is_continuous:
-        after = batch.cursor
+def _next(log: ChangeLog, known: Cursor, newest: int, wanted: Filter) -> Batch:
+    """The next matching changes that the client does not know."""
+    after = known.upto
+    while True:
         batch = log.read_after(after, newest, wanted)
-    return batch
+        new = [change for change in batch.changes if change.id not in known.beyond]
+        if new or batch.cursor >= newest or not batch.is_continuous:
+            return batch._replace(changes=new)
+        after = batch.cursor
 
 
-def _answer(frames: list[bytes], cursor: int, *, reset: bool) -> Response:
+def _answer(frames: list[bytes], cursor: Cursor, *, reset: bool) -> Response:
     items = b",".join([frame.partition(b"data: ")[2].partition(b"\n")[0] for frame in frames]).decode()
     body = f'{{"items":[{items}],"cursor":"{cursor}","reset":{"true" if reset else "false"}}}'
     headers = {"Last-Event-ID": str(cursor), "Cache-Control": "no-store"}

@@ -16,8 +16,8 @@ from app.api.subscribe import AlertQuery, OptionalCursor, SessionQuery, TopicsQu
 from app.feed.change import TOPICS, Filter, Topic
 from app.feed.client_socket import socket_of
 from app.feed.sender import Sender
-from app.feed.sse import parse_cursor
 from app.feed.stream import Stream
+from app.postgres.cursor import Cursor
 from app.rest.document import Endpoints
 from app.rest.resource import problem_response
 from app.rest.schema import Strict, absent
@@ -108,10 +108,9 @@ def _respond(wanted: Filter, query: _Resume) -> Response:
     return Response(body, headers=_HEADERS, direct_passthrough=True)
 
 
-def _asked(query: _Resume) -> int | None | Literal["unknown"]:
+def _asked(query: _Resume) -> Cursor | None | Literal["unknown"]:
     # A polyfill keeps the URL that it was given and adds where it has come to.
     text = request.headers.get("Last-Event-ID") or query.lastEventId or query.last_event_id
     if not text:
         return None
-    cursor = parse_cursor(text)
-    return "unknown" if cursor is None else cursor
+    return Cursor.read(text) or "unknown"

@@ -13,12 +13,12 @@ from zoneinfo import available_timezones
 
 from flask import Response
 from pydantic import AfterValidator, ConfigDict, Field, RootModel, WithJsonSchema
-from sqlalchemy import TextClause
+from sqlalchemy import Connection, TextClause
 
 from app.api.current import current_feed
 from app.api.sessions import SESSIONS
 from app.postgres.counts import DOORS, FLOW, PROFILE, QUIET_SECONDS, SESSION_STATISTICS, TODAY_AND_NOW, TREND_COUNTS
-from app.postgres.tables import snapshot, snapshot_cursor
+from app.postgres.tables import read_exactly
 from app.rest.document import Endpoints
 from app.rest.problems import FieldError
 from app.rest.resource import problem_response
@@ -301,9 +301,12 @@ def _range(query: ProfileQuery, shown: timedelta) -> tuple[datetime, datetime]:
 
 def _answer(statement: TextClause, **values: object) -> Response:
     """With the cursor of the snapshot: a client can follow the stream from there instead of asking again."""
-    with snapshot() as connection:
-        cursor = snapshot_cursor(connection)
+
+    def read(connection: Connection) -> str:
         answer: str = connection.execute(statement, values).scalar_one()
+        return answer
+
+    answer, cursor = read_exactly(read)
     response = row_response(answer)
-    response.headers["Last-Event-ID"] = cursor
+    response.headers["Last-Event-ID"] = str(cursor)
     return conditional(response)

@@ -25,12 +25,13 @@ _ANSWER: dict[str, Any] = {
         "application/json": {
             "schema": {
                 "type": "object",
-                "required": ["worker", "started_at", "streams", "listener", "ring"],
+                "required": ["worker", "started_at", "streams", "listener", "sequencer", "ring"],
                 "properties": {
                     "worker": {"type": "integer", "description": "The number of its process."},
                     "started_at": {"type": "number", "description": "Seconds since 1970."},
                     "streams": {"type": "integer", "minimum": 0},
                     "listener": {"type": "object"},
+                    "sequencer": {"type": "object", "description": "Gives ids to changes, in one worker at a time."},
                     "ring": {"type": "object"},
                     "commit_to_publish_ms": {"anyOf": [{"type": "object"}, {"type": "null"}]},
                 },
@@ -68,6 +69,12 @@ def system() -> Response:
         unreadable=len(unreadable),
         errors=listener.counts["failures"],
         listener={"state": listener.state, "cursor": cursor, "since": listener.since},
+        sequencer={
+            "state": feed.sequencer.state,
+            "is_first": feed.sequencer.is_first,
+            "numbered": feed.sequencer.totals["numbered"],
+            "unrung": feed.sequencer.totals["unrung"],
+        },
         ring={"frames": len(hub.ring), "bytes": hub.ring.bytes},
         commit_to_publish_ms=_percentiles(sorted(listener.delays_ms)),
     )

@@ -29,6 +29,7 @@ _COMMANDS = {
     "recount": "app.cli.recount:command",
     "replay": "app.cli.replay:command",
     "schema": "app.cli.schema:command",
+    "sequence": "app.cli.sequence:command",
     "simulate": "app.cli.simulate:command",
     "stats": "app.cli.stats:command",
     "tail": "app.cli.tail:command",

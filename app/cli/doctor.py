@@ -34,7 +34,6 @@ from app.postgres.definitions import differences, functions, triggers
 
 _BROKEN = "Changes reach nobody, or come wrong."
 _TRY = """
-set constraints all immediate;
 with door as (insert into sessions (session_name) values ('doctor') returning id),
 moved as (insert into people_movements (session_id, person_id, movement_direction) select id, 1, 'in' from door),
 reading as (insert into realtime_metrics (session_id) select id from door)
@@ -42,6 +41,7 @@ insert into alert_logs (session_id, alert_type) select id, 'doctor' from door
 """
 _TABLES = ("sessions", "people_movements", "realtime_metrics", "alert_thresholds", "alert_logs")
 _SKEW_SECONDS = 1.0
+_LATE_SECONDS = 5.0
 _FREE_BYTES = 1024**3
 
 
@@ -88,17 +88,38 @@ def check_triggers(connection: Connection, _config: Config) -> Iterator[Finding]
 
 
 def check_recording(connection: Connection, _config: Config) -> Iterator[Finding]:
-    """By trying: a row of each table, in a transaction that is taken back, has to be waiting for its COMMIT."""
+    """By trying: a row of each table, in a transaction that is taken back, has to come into the inbox."""
     with connection.cursor() as cursor:
         cursor.execute("begin")
         try:
             cursor.execute(_TRY)
-            cursor.execute("select count(distinct table_name) from change_log_pending")
+            cursor.execute("select count(distinct table_name) from change_inbox where xid = pg_current_xact_id()")
             [(number,)] = cursor.fetchall()
         finally:
             cursor.execute("rollback")
     advice = "" if number == 4 else f"{_BROKEN} See the triggers above."
     yield Finding("recording", f"changes of {number} of 4 tables are recorded", advice)
+
+
+def check_sequencer(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """Whether somebody gives ids to changes, and how far that is behind."""
+    [(there, waiting, seconds)] = _rows(
+        connection,
+        "select (select count(*) from pg_stat_activity where application_name = 'people-feed sequencer'"
+        "          and datname = current_database()),"
+        "       count(*), coalesce(extract(epoch from clock_timestamp() - min(recorded_at)), 0)::float"
+        " from unnumbered_changes()",
+    )
+    late = waiting and seconds > _LATE_SECONDS
+    yield Finding(
+        "sequencer",
+        f"{there} of them, {waiting} changes have no id yet" + (f", the oldest for {seconds:.1f} s" if waiting else ""),
+        "Nobody gives ids to changes, so clients hear nothing: start a worker, or ./run flask sequence."
+        if not there
+        else "It is behind: is a worker frozen, or a transaction holding a lock on change_sequencer? See pg_locks."
+        if late
+        else "",
+    )
 
 
 def check_log(connection: Connection, config: Config) -> Iterator[Finding]:
@@ -312,6 +333,7 @@ CHECKS: tuple[Check, ...] = (
     check_durability,
     check_triggers,
     check_recording,
+    check_sequencer,
     check_log,
     check_notify,
     check_clock,

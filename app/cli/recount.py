@@ -19,6 +19,8 @@ def command() -> None:
     """
     with database() as url, closing(connect(url, application_name="recount", is_patient=True)) as connection:
         try:
+            with connection.cursor() as cursor:
+                cursor.execute("select number_changes()")  # what has no id yet would be left out
             with connection, connection.cursor() as cursor:
                 # Who folds waits, and finds the counts done.
                 cursor.execute("select from movement_counts_cursor for update")

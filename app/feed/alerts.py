@@ -1,4 +1,4 @@
-"""Alerts: evaluates the thresholds against the readings in the change log, in commit order.
+"""Alerts: evaluates the thresholds against the readings in the change log, in its order.
 
 Invariant: every reading is evaluated once, after its commit and before any that was committed later; writers do nothing
 for it and wait for nothing. One worker evaluates at a time, by a lock that only the owner of the log can take. No

@@ -24,6 +24,7 @@ from app.feed.listener import Listener, Register
 from app.feed.log import ChangeLog
 from app.feed.periodic import Pause, Periodic
 from app.feed.pruner import Pruner
+from app.feed.sequencer import Sequencer
 from app.feed.subscription import Subscription
 from app.postgres.connections import connect, use_gevent
 
@@ -47,6 +48,7 @@ class Feed:
     hub: Hub
     listener: Listener
     change_log: ChangeLog
+    sequencer: Sequencer
     periodic: tuple[Periodic, ...]
 
     @classmethod
@@ -69,6 +71,10 @@ class Feed:
             check_seconds=config.listener_check_seconds,
             register=register,
         )
+        sequencer = Sequencer(
+            partial(connect, database_url, application_name="people-feed sequencer"),
+            check_seconds=config.listener_check_seconds,
+        )
         pruner = Pruner(
             partial(connect, database_url, application_name="people-feed pruner", is_patient=True),
             hours=config.retention_hours,
@@ -86,15 +92,23 @@ class Feed:
             margin_seconds=config.clock_margin_seconds,
         )
         periodic = (
+            Periodic(
+                "numbering changes",
+                sequencer.work,
+                retry_seconds=0.3,
+                jitter=0.5,
+                grace_seconds=0.0,  # the database goes on by itself for the second that a call takes
+                at_end=sequencer.close,
+            ),
             Periodic("sending heartbeats", _heartbeat(hub, config.heartbeat_seconds)),
             Periodic("evaluating alerts", alerts.work, first_seconds=0.5, at_end=alerts.close),
             Periodic("updating the counts", counts.work, first_seconds=1.0, jitter=0.4, at_end=counts.close),
             Periodic("pruning the change log", pruner.work, first_seconds=60.0, jitter=0.5),
         )
-        return cls(config, database_url, hub, listener, ChangeLog(database_url), periodic)
+        return cls(config, database_url, hub, listener, ChangeLog(database_url), sequencer, periodic)
 
     def start(self) -> None:
-        """Start listening, pruning, counting and the heartbeats. Call it in a process that gevent has patched."""
+        """Start the Listener and what runs beside it. Call it in a process that gevent has patched."""
         use_gevent()
         _spare_the_collector()
         files = raise_file_limit(self.config.max_streams + _FILES_BESIDE_STREAMS)

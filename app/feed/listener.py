@@ -76,7 +76,7 @@ class Listener:
         self.since = time.time()
         self.cursor: int | None = None
         self.counts: Counter[str] = Counter()
-        # From COMMIT to publish, by the database's clock and ours.
+        # From the writing of a row to its publication, by the database's clock and ours.
         self.delays_ms: deque[float] = deque(maxlen=1000)
         self._connect = connect
         self._audience = audience

@@ -1,7 +1,8 @@
 """ChangeLog: the changes that the database has recorded, read after a cursor.
 
-Invariant: this is the only reader of the change log. Ids are in commit order, so "changes after my cursor" is the only
-question anyone needs to ask. Nothing here writes, and no connection is held between two calls.
+Invariant: this is the only reader of the change log. Who sees an id sees all below it that will ever be, so "changes
+after my cursor" is the only question anyone needs to ask. Nothing here writes, and no connection is held between two
+calls.
 """
 
 from __future__ import annotations

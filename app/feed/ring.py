@@ -81,6 +81,13 @@ class Ring:
                 del self._pieces[next(iter(self._pieces))]
         return piece
 
+    def between(self, after: int, upto: int, wanted: Filter) -> list[Change] | None:
+        """The matching changes after a cursor, up to another; None if the ring does not reach back that far."""
+        if after < self.floor:
+            return None
+        some = self._changes[bisect_right(self._ids, after) : bisect_right(self._ids, upto)]
+        return [change for change in some if wanted.matches(change)]
+
     def _read(self, after: int, wanted: Filter) -> Piece:
         start = bisect_right(self._ids, after)
         if start == len(self._ids):

@@ -2,7 +2,7 @@
 
 Invariant: pure functions, no state, no I/O. A frame has no ``event:`` field, so ``EventSource.onmessage`` gets
 every one; it carries an ``id:`` only when its caller knows that everything up to that cursor has been sent.
-A cursor is a number inside the server and opaque text on the wire: this module is where one becomes the other.
+A cursor is opaque text on the wire.
 ``id:`` comes last in its frame: some clients take it as its line is read, and a connection cut within a frame must not
 cost them the change.
 docs/reference/protocol.md is this module in prose.
@@ -17,10 +17,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
 
-Status = Literal["live", "resumed", "reset"]
+from app.postgres.cursor import Cursor
 
-# A cursor is a PostgreSQL bigint; more digits than that cannot be one.
-_CURSOR_DIGITS = 19
+Status = Literal["live", "resumed", "reset"]
 
 
 def change_frame(cursor: int, payload: str, timestamp: float) -> bytes:
@@ -40,7 +39,7 @@ def change_frame(cursor: int, payload: str, timestamp: float) -> bytes:
 
 def connection_frame(
     topics: Iterable[str],
-    cursor: int,
+    cursor: int | Cursor,
     status: Status,
     timestamp: float | None = None,
     heartbeat_seconds: float | None = None,
@@ -56,12 +55,12 @@ def connection_frame(
     return _frame({"type": "connection", "data": data}, cursor=cursor, timestamp=timestamp)
 
 
-def error_frame(code: str, message: str, cursor: int | None = None) -> bytes:
+def error_frame(code: str, message: str, cursor: int | Cursor | None = None) -> bytes:
     """The frame of a problem that does not end the stream. ``code`` is stable, ``message`` a sentence."""
     return _frame({"type": "error", "error": code, "message": message}, cursor=cursor)
 
 
-def heartbeat_frame(cursor: int | None) -> bytes:
+def heartbeat_frame(cursor: int | Cursor | None) -> bytes:
     """The frame of a quiet stream, with the cursor that the client may resume from, if it is known."""
     return _frame({"type": "heartbeat"}, cursor=cursor)
 
@@ -80,14 +79,12 @@ def chunked(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def parse_cursor(text: str) -> int | None:
-    """The cursor that a client sent back, or None if the text cannot be one."""
-    if text.isascii() and text.isdigit() and len(text) <= _CURSOR_DIGITS:
-        return int(text)
-    return None
+def with_cursor(frame: bytes, cursor: int | Cursor) -> bytes:
+    """The frame of a change for a client that has seen some of what follows: with a cursor that says so."""
+    return b"%b\nid: %b\n\n" % (frame.rpartition(b"\nid: ")[0], str(cursor).encode())
 
 
-def _frame(message: dict[str, object], *, cursor: int | None = None, timestamp: float | None = None) -> bytes:
+def _frame(message: dict[str, object], *, cursor: int | Cursor | None = None, timestamp: float | None = None) -> bytes:
     when = datetime.now(UTC).timestamp() if timestamp is None else timestamp
     text = json.dumps({**message, "timestamp": _iso(when)}, separators=(",", ":"))
     position = "" if cursor is None else f"id: {cursor}\n"

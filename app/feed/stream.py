@@ -23,9 +23,12 @@ from app.feed.change import Change
 from app.feed.hub import Hub
 from app.feed.log import ChangeLog
 from app.feed.subscription import Subscription
+from app.postgres.cursor import Cursor
 
 log = logging.getLogger(__name__)
 
+# How soon to look again whether the Listener has come to what a client has seen already.
+_BEYOND_SECONDS = 0.005
 _ACCESS_ENDED = "What let you in has ended or changed: it was revoked, has expired, or has other rights now."
 
 
@@ -38,6 +41,7 @@ class Stream:
 
     __slots__ = (
         "_asked",
+        "_beyond",
         "_change_log",
         "_generation",
         "_has_told_outage",
@@ -53,7 +57,7 @@ class Stream:
         hub: Hub,
         change_log: ChangeLog,
         subscription: Subscription,
-        asked: int | None | Literal["unknown"],
+        asked: Cursor | None | Literal["unknown"],
         *,
         heartbeat_seconds: float,
         retry_seconds: float,
@@ -62,6 +66,8 @@ class Stream:
         self._change_log = change_log
         self._subscription = subscription
         self._asked = asked
+        # Until the client has come past all that it had seen beyond its cursor; then it is like any other.
+        self._beyond: frozenset[int] = frozenset()
         self._heartbeat_seconds = heartbeat_seconds
         self._retry_seconds = retry_seconds
         self._generation = 0  # of the log, when this stream last found its position in it
@@ -76,16 +82,16 @@ class Stream:
     @property
     def is_new(self) -> bool:
         """Whether the client starts now, with no history to look up."""
-        return not isinstance(self._asked, int)
+        return not isinstance(self._asked, Cursor)
 
     @property
-    def _sent_back(self) -> int | None:
+    def _sent_back(self) -> Cursor | None:
         """The cursor for frames before the first ``connection``: the client's own, or None.
 
         Some clients forget the place that they came with when a connection begins with a frame without an id. Nobody
         knows yet whether the log reaches back to it, so the client keeps it and gets no other.
         """
-        return self._asked if self._generation == 0 and isinstance(self._asked, int) else None
+        return self._asked if self._generation == 0 and isinstance(self._asked, Cursor) else None
 
     def first(self) -> bytes:
         """The first bytes, for which the log need not be read."""
@@ -109,6 +115,8 @@ class Stream:
         try:
             if self._generation != hub.generation:
                 return self._find_position()
+            if self._beyond:
+                return self._pass_beyond()
             if not subscription.is_live and not hub.go_live(subscription):
                 return self._catch_up()
         except (SQLAlchemyError, psycopg2.Error) as error:
@@ -124,6 +132,7 @@ class Stream:
     def _find_position(self) -> bytes:
         """The frame that tells the client its position, at first and after the log was replaced."""
         hub, generation = self._hub, self._hub.generation
+        self._beyond = frozenset()
         cursor, status = self._start() if self._generation == 0 else (None, "reset")
         # If the log was replaced during the query, the generations differ at the next call.
         self._generation = generation
@@ -137,9 +146,38 @@ class Stream:
         if asked == "unknown":
             return None, "reset"
         ring = self._hub.ring
-        if ring.floor <= asked <= ring.cursor or self._change_log.bounds().reach(asked):
-            return asked, "resumed"
-        return None, "reset"
+        if not ring.floor <= asked.upto <= asked.newest <= ring.cursor:
+            bounds = self._change_log.bounds()
+            if not bounds.floor <= asked.upto <= asked.newest <= bounds.newest:
+                return None, "reset"
+        self._beyond = asked.beyond
+        return asked.upto, "resumed"
+
+    def _pass_beyond(self) -> bytes:
+        """As ``_catch_up``, without what the client has seen, and with cursors that say what it has seen."""
+        hub, subscription = self._hub, self._subscription
+        at, upto = subscription.cursor, min(hub.cursor, max(self._beyond))
+        if at >= upto:  # the Listener has not come to them
+            if self._has_told_outage == hub.is_available:
+                return self._tell_availability()
+            gevent.sleep(_BEYOND_SECONDS)
+            return b""
+        changes, end = hub.ring.between(at, upto, subscription.filter), upto
+        if changes is None:
+            batch = self._change_log.read_after(at, upto, subscription.filter)
+            if self._generation != hub.generation:
+                return b""
+            if not batch.is_continuous:
+                self._beyond = frozenset()
+                return self._connection(hub.cursor, "reset")
+            changes, end = batch.changes, batch.cursor
+        known = Cursor(at, self._beyond)
+        new = [change for change in changes if change.id not in self._beyond]
+        known_after = known.advanced(end)
+        subscription.advance(known_after.upto)
+        self._beyond = known_after.beyond
+        hub.counts["deliveries"] += len(new)
+        return b"".join([sse.with_cursor(change.frame, known.advanced(change.id)) for change in new])
 
     def _catch_up(self) -> bytes:
         hub, subscription = self._hub, self._subscription
@@ -165,7 +203,8 @@ class Stream:
         self._hub.counts[status] += 1
         self._subscription.advance(cursor)
         topics = self._subscription.filter.topics
-        return sse.connection_frame(topics, cursor, status, heartbeat_seconds=self._heartbeat_seconds)
+        known = Cursor(cursor, self._beyond)
+        return sse.connection_frame(topics, known, status, heartbeat_seconds=self._heartbeat_seconds)
 
     def _tell_availability(self) -> bytes:
         self._has_told_outage = not self._hub.is_available

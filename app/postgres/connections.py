@@ -29,6 +29,7 @@ _PINNED: dict[str, str | int] = {
     "idle_session_timeout": 0,
     "statement_timeout": 0,
     "lock_timeout": 0,
+    "default_transaction_isolation": "read committed",  # each statement has to see what was numbered before it
 }
 
 

@@ -15,10 +15,12 @@ from psycopg2.extensions import connection as Connection
 from app.config import CHECKOUT
 
 _FILE = CHECKOUT / "sql" / "schema.sql"
-_FUNCTION = re.compile(r"^CREATE FUNCTION public\.(\w+)\(.*?\n    AS (\$\w*\$)(.*?)\2;", re.MULTILINE | re.DOTALL)
+_FUNCTION = re.compile(
+    r"^CREATE (?:FUNCTION|PROCEDURE) public\.(\w+)\(.*?\n    AS (\$\w*\$)(.*?)\2;", re.MULTILINE | re.DOTALL
+)
 _TRIGGER = re.compile(r"^CREATE (?:CONSTRAINT )?TRIGGER (\w+) .* ON (public\.\w+) .*;", re.MULTILINE)
-# The triggers that record changes, and what they execute.
-_RECORDING = re.compile(r"notify_\w+|\w+_(?:change_trigger|truncate)|change_log_pending_commit|record_pending_change")
+# The triggers that record changes, what they execute, and what gives the changes their ids.
+_RECORDING = re.compile(r"notify_\w+|\w+_(?:change_trigger|truncate)|\w+_changes|sealed")
 
 
 @cache

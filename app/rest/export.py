@@ -2,7 +2,8 @@
 
 Invariant: memory does not grow with the rows, and no connection is held while the client reads: rows are read in pages
 in the order of the list. So an export is not one snapshot: rows that arrive during it may be in it or not, all others
-are in it once. An export that fails midway breaks the connection, so that it cannot pass for a complete one.
+are in it once. The cursor of its beginning comes with it: a stream opened there misses nothing, and may repeat. An
+export that fails midway breaks the connection, so that it cannot pass for a complete one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pydantic import Field, create_model
 from sqlalchemy import ColumnElement, DateTime, Engine, Select, Text, case, cast, func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.postgres.tables import db
+from app.postgres.tables import db, read_exactly
 from app.rest.lists import filter_fields, filters
 from app.rest.paging import Order, Position
 from app.rest.resource import Resource
@@ -49,7 +50,9 @@ def export_response(resource: Resource, query: ExportQuery) -> Response:
         kind, columns = "text/csv", [_as_in_json(resource.column(name)) for name in resource.columns]
     pages = _pages(db.engine, resource, columns, filters(resource, query))
     body = _csv(resource, pages) if query.format == "csv" else _ndjson(pages)
+    _, cursor = read_exactly(lambda _: None)
     headers = {
+        "Last-Event-ID": str(cursor),
         "Content-Disposition": f'attachment; filename="{resource.name}.{query.format}"',
         "Cache-Control": "no-store",
     }

@@ -14,7 +14,8 @@ from flask import Response, request
 from pydantic import Field, WithJsonSchema, create_model
 from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, or_, select
 
-from app.postgres.tables import snapshot, snapshot_cursor
+from app.postgres.cursor import Cursor
+from app.postgres.tables import read_exactly
 from app.rest.paging import Order, Position
 from app.rest.resource import Resource
 from app.rest.rows import conditional, row_response
@@ -94,10 +95,12 @@ def list_response(resource: Resource, query: ListQuery) -> Response:
     order = Order(query.order, resource.table)
     conditions = filters(resource, query)
     backwards = query.before is not None and query.after is None
-    with snapshot() as connection:
-        cursor = snapshot_cursor(connection)
-        found = [tuple(row) for row in connection.execute(_page(resource, query, order, conditions, backwards))]
-        total = _total(connection, resource, conditions) if query.count else None
+
+    def read(connection: Connection) -> tuple[list[tuple[str, ...]], int | None]:
+        rows = [tuple(row) for row in connection.execute(_page(resource, query, order, conditions, backwards))]
+        return rows, _total(connection, resource, conditions) if query.count else None
+
+    (found, total), cursor = read_exactly(read)
     more = len(found) > query.limit
     found = found[: query.limit]
     if backwards:
@@ -129,12 +132,12 @@ def _total(connection: Connection, resource: Resource, conditions: list[ColumnEl
 
 
 def _page_response(
-    rows: list[str], cursor: str, following: str | None, preceding: str | None, total: int | None
+    rows: list[str], cursor: Cursor, following: str | None, preceding: str | None, total: int | None
 ) -> Response:
     counted = "" if total is None else f',"total":{total}'
     body = f'{{"items":[{",".join(rows)}],"next":{json.dumps(following)},"cursor":"{cursor}"{counted}}}'
     response = row_response(body)
-    response.headers["Last-Event-ID"] = cursor
+    response.headers["Last-Event-ID"] = str(cursor)
     for relation, parameter, token in (("next", "after", following), ("prev", "before", preceding)):
         if token:
             response.headers.add("Link", f'<{_same_list({parameter: token})}>; rel="{relation}"')

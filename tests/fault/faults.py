@@ -38,8 +38,11 @@ _FORBIDDEN = (
     "select recognize_database()",
     "select evaluate_alerts()",
     "select fold_movements()",
-    "select record_change('session_changes', 'sessions', 'INSERT', null, null, '{}', null)",
-    "select setval('change_log_id_seq', 1)",
+    "insert into change_inbox (seq) values (1)",
+    "select number_changes()",
+    "call sequence_changes(false, '1 second', '1 second')",
+    "select from change_sequencer for update",
+    "select setval('change_awake', 9999999999999)",
     "lock table sessions",
     "create temp table mine (id int)",
     "create table public.mine (id int)",
@@ -118,6 +121,53 @@ class Faults:
 
     def terminate_listeners(self) -> None:
         self._terminate("application_name like '%%listener'")
+
+    def terminate_sequencers(self) -> None:
+        self._terminate("application_name like '%%sequencer'")
+
+    def freeze_a_sequencing_backend(self) -> None:
+        """It holds the lock for ids, perhaps; another may take over meanwhile, and then it goes on."""
+        found = self._database.execute(
+            "select pid from pg_stat_activity where application_name like '%%sequencer' and state = 'active'"
+        )
+        for (pid,) in found[:1]:
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                self._nap(0.3, 3)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def sequence_besides(self) -> None:
+        """Two are awake at once."""
+        for _ in range(self._random.randint(1, 3)):
+            self._database.execute("call sequence_changes(true, '0.3 s', '1 s')")
+
+    def number_besides(self) -> None:
+        """Somebody else numbers, a few at a time."""
+        for _ in range(200):
+            self._database.execute("select number_changes(%s)", (self._random.randint(1, 20),))
+
+    def silence_the_bell(self) -> None:
+        """Writers find that somebody is awake, and nobody is."""
+        for _ in range(self._random.randint(1, 4)):
+            self._database.execute(
+                "select setval('change_awake', (extract(epoch from clock_timestamp()) * 1000)::bigint + 3000)"
+            )
+            self._nap(0.2, 1)
+
+    def stay_in_a_transaction(self) -> None:
+        """Of a writer that has seen the sequencer awake, and commits when it sleeps."""
+        with (
+            closing(psycopg2.connect(self._database.url, application_name="lasting")) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(
+                "insert into people_movements (session_id, person_id, movement_direction)"
+                " select id, 0, 'in' from sessions limit 1"
+            )
+            self._nap(0.2, 4)
 
     def terminate_all_connections(self) -> None:
         self._terminate("backend_type = 'client backend' and datname = 'feed'")
@@ -317,6 +367,14 @@ DECKS = {
         "terminate_listeners",
         "terminate_all_connections",
         "hold_notify_queue",
+    ),
+    "sequencer": (
+        "terminate_sequencers",
+        "freeze_a_sequencing_backend",
+        "sequence_besides",
+        "number_besides",
+        "silence_the_bell",
+        "stay_in_a_transaction",
     ),
     "network": ("cut_network", "flap_network", "stall_network", "stall_then_cut_network", "strand_connections"),
     "log": ("write_bulk", "test_triggers", "truncate_a_table", "prune_the_log", "notify_garbage", "set_clock_back"),

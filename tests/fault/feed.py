@@ -64,12 +64,14 @@ class Database:
 
     def set_clock(self, interval: str) -> None:
         """Let the clock of what is recorded from now on differ from the machine's: ``"-1 hour"``, ``"0"``."""
-        found = self.execute("select prosrc, pg_get_functiondef(oid) from pg_proc where proname = 'record_change'")
-        source, definition = found[0]
-        # What an earlier call has put there goes first.
-        plain = re.sub(r"clock_timestamp\(\)( \+ interval '[^']*')?", "clock_timestamp()", source)
-        changed = plain.replace("clock_timestamp()", f"clock_timestamp() + interval '{interval}'")
-        self.execute(definition.replace(source, plain if interval == "0" else changed))
+        found = self.execute(
+            "select prosrc, pg_get_functiondef(oid) from pg_proc where proname ~ '^notify_.*_change$' order by proname"
+        )
+        for source, definition in found:
+            # What an earlier call has put there goes first.
+            plain = re.sub(r"clock_timestamp\(\)( \+ interval '[^']*')?", "clock_timestamp()", source)
+            changed = plain.replace("clock_timestamp()", f"clock_timestamp() + interval '{interval}'")
+            self.execute(definition.replace(source, plain if interval == "0" else changed))
 
     def kill(self, by: int) -> None:
         """Send the postmaster a signal: INT is fast, QUIT immediate."""

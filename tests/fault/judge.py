@@ -44,6 +44,16 @@ class Ledger:
         self.count += len(rows)
         self.newest = self._ids[-1] if self._ids else self.newest
 
+    def without_id(self) -> int:
+        """How many changes are committed and have no id."""
+        with (
+            closing(psycopg2.connect(self._url, application_name="oracle")) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("select count(*) from change_inbox")
+            [(number,)] = cursor.fetchall()
+            return int(number)
+
     def between(self, after: int, upto: int) -> list[LoggedChange]:
         places = slice(bisect_right(self._ids, after), bisect_right(self._ids, upto))
         return [self._changes[number] for number in self._ids[places]]
@@ -71,9 +81,13 @@ class Judge:
             Violation: somebody does not come, or was wronged on the way.
         """
         self._crowd.is_calm = True
+        deadline = time.monotonic() + seconds
+        while waiting := self.ledger.without_id():
+            if time.monotonic() > deadline:
+                raise Violation(f"nobody gives ids to {waiting} changes")
+            time.sleep(0.02)
         self.ledger.read()
         awake = [client for client in self._crowd.clients if not client.is_asleep]
-        deadline = time.monotonic() + seconds
         while late := [client for client in awake if not client.is_at(self.ledger.newest)]:
             if self._crowd.violation:
                 raise self._crowd.violation
@@ -92,7 +106,7 @@ class Judge:
         """
         with self._crowd.held():
             for reset in self._crowd.resets:
-                if reset.asked >= floor:
+                if reset.asked.upto >= floor:
                     raise Violation(f"{reset} though the log reaches back to {floor}")
                 self.totals["resets after pruning"] += 1
             self._crowd.resets.clear()
@@ -101,7 +115,7 @@ class Judge:
             for client in self._crowd.clients:
                 self._compare_changes(client)
                 if client.is_asleep:
-                    lowest = min(lowest, client.cursor or 0)
+                    lowest = min(lowest, client.cursor.upto if client.cursor else 0)
                 elif client.builds:
                     self._compare_rows(client, tables)
             self._crowd.book.clear()
@@ -110,8 +124,9 @@ class Judge:
     def _compare_changes(self, client: Client) -> None:
         for number, segment in enumerate(client.segments):
             is_last = number == len(client.segments) - 1
-            upto = client.cursor if is_last else max([segment.start, *segment.seen])
-            told = self.ledger.between(segment.start, upto or 0)
+            last = client.cursor.upto if client.cursor else 0
+            upto = last if is_last else max([segment.start.upto, *segment.seen])
+            told = [one for one in self.ledger.between(segment.start.upto, upto) if not segment.start.has(one.id)]
             expected = [change for change in told if client.wanted.concerns(change)]
             if [change.id for change in expected] != segment.seen:
                 raise Violation(self._difference(client, segment, expected))

@@ -13,6 +13,7 @@ import http.client
 import json
 import queue
 import random
+import re
 import selectors
 import socket
 import struct
@@ -97,21 +98,54 @@ class LoggedChange:
         return cls(body["id"], topic, body["action"], body["data"], body["old_data"], payload)
 
 
+_ID = re.compile(rb'data: \{"type":"data","data":\{"id":(\d+),')
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A cursor: all changes up to one, and perhaps some that follow: ``4711,4713,4715-4717``."""
+
+    text: str
+    upto: int
+    beyond: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(cls, text: str) -> Seen:
+        first, *rest = text.split(",")
+        ranges = [part.partition("-") for part in rest]
+        return cls(text, int(first), frozenset(n for a, _, b in ranges for n in range(int(a), int(b or a) + 1)))
+
+    def has(self, number: int) -> bool:
+        return number <= self.upto or number in self.beyond
+
+    def covers(self, other: Seen) -> bool:
+        """Whether all that the other has seen is seen here."""
+        return self.upto >= other.upto and all(self.has(number) for number in other.beyond)
+
+    def common(self, other: Seen) -> Seen:
+        """What both have seen: where a stream has to begin for rows that were read at two places."""
+        upto = min(self.upto, other.upto)
+        beyond = sorted(n for n in self.beyond | other.beyond if n > upto and self.has(n) and other.has(n))
+        return Seen(",".join(map(str, (upto, *beyond))), upto, frozenset(beyond))
+
+
 class Book:
     """What all clients together were sent: one frame for each id, parsed once."""
 
     def __init__(self) -> None:
         self._frames: dict[int, tuple[bytes, LoggedChange]] = {}
 
-    def change(self, cursor: int, frame: bytes) -> LoggedChange:
-        known = self._frames.get(cursor)
+    def change(self, frame: bytes) -> LoggedChange:
+        start = _ID.match(frame)
+        if start is None:
+            raise Violation(f"this holds no change: {frame!r}")
+        number = int(start[1])
+        known = self._frames.get(number)
         if known is None:
             payload = frame[frame.index(b'"data":{') + 7 : frame.rindex(b',"timestamp":"')]
-            known = self._frames[cursor] = frame, LoggedChange.of(payload)
-            if known[1].id != cursor:
-                raise Violation(f"the frame with id {cursor} holds change {known[1].id}")
+            known = self._frames[number] = frame, LoggedChange.of(payload)
         elif known[0] != frame:
-            raise Violation(f"change {cursor} came as two different frames:\n{known[0]!r}\n{frame!r}")
+            raise Violation(f"change {number} came as two different frames:\n{known[0]!r}\n{frame!r}")
         return known[1]
 
     def get(self, cursor: int) -> LoggedChange | None:
@@ -126,7 +160,7 @@ class Book:
 class Segment:
     """A stretch without a jump: from a cursor on, the changes that were seen."""
 
-    start: int
+    start: Seen
     seen: list[int] = field(default_factory=list)
     truncates: set[int] = field(default_factory=set)
 
@@ -136,8 +170,8 @@ class Reset:
     """The server said that it cannot go on from ``asked``."""
 
     client: str
-    asked: int
-    cursor: int
+    asked: Seen
+    cursor: Seen
 
 
 class Client:
@@ -152,7 +186,7 @@ class Client:
         self, name: str, kind: str, wanted: Wanted, seed: str, crowd: Crowd, *, builds: bool, version: str
     ) -> None:
         self.name, self.kind, self.wanted, self.builds = name, kind, wanted, builds
-        self.cursor: int | None = None
+        self.cursor: Seen | None = None
         self.segments: list[Segment] = []
         self.rows: dict[str, dict[str, dict[str, Any]]] = {topic: {} for topic in wanted.topics}
         self.is_asleep = False
@@ -164,7 +198,7 @@ class Client:
         self._socket: socket.socket | None = None
         self._is_narrow = False  # the kernel takes little for it
         self._is_placed = False  # the first connection frame has come
-        self._asked: int | None = None
+        self._asked: Seen | None = None
         self._connect_at = time.monotonic()
         self._mischief_at = self._next_mischief()
         self._stalled_until = 0.0
@@ -176,14 +210,14 @@ class Client:
         # Topics whose rows are being read, with the changes that have come meanwhile.
         self._reading: dict[str, list[LoggedChange]] = {}
         self._reading_number = 0
-        self._snapshot_cursors: dict[str, int] = {}
+        self._snapshot_cursors: dict[str, Seen] = {}
         self._is_beginning = False  # no stream until the first rows are here
         if builds:
             self._begin_again()
 
     def is_at(self, newest: int) -> bool:
         """Whether the client has come to the end of the log and knows it."""
-        return self._is_placed and self._socket is not None and (self.cursor or 0) >= newest and not self._reading
+        return self._is_placed and self._socket is not None and self._upto >= newest and not self._reading
 
     def describe(self) -> str:
         place = f"cursor {self.cursor}, {'connected' if self._socket else 'not connected'}"
@@ -233,14 +267,19 @@ class Client:
             return
         self._take_body()
 
-    def take_snapshot(self, topic: str, number: int, cursor: int, rows: list[dict[str, Any]]) -> None:
+    @property
+    def _upto(self) -> int:
+        return self.cursor.upto if self.cursor else 0
+
+    def take_snapshot(self, topic: str, number: int, cursor: Seen, rows: list[dict[str, Any]]) -> None:
         """Rows have arrived that were asked for."""
         if number != self._reading_number or topic not in self._reading:
             return
         self.rows[topic] = {row["id"]: row for row in rows if self.wanted.has(topic, row)}
         self._crowd.counts["rows read"] += len(rows)
         if self._is_beginning:
-            self.cursor = cursor if self.cursor is None else min(cursor, self.cursor)
+            self.cursor = cursor if self.cursor is None else cursor.common(self.cursor)
+            self._crowd.counts["snapshots that saw more than a cursor's first id"] += bool(cursor.beyond)
         self._snapshot_cursors[topic] = cursor
         for change in self._reading.pop(topic):
             self._apply(change)
@@ -299,11 +338,11 @@ class Client:
             self._is_narrow = True
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         sock.settimeout(5)
-        resume = "" if self.cursor is None else f"Last-Event-ID: {self.cursor}\r\n"
+        resume = "" if self.cursor is None else f"Last-Event-ID: {self.cursor.text}\r\n"
         shown = self._crowd.keyring.header(self._number) if self._crowd.keyring else ""
         path = self.wanted.path()
         if resume and self._random.random() < 0.1:
-            path, resume = f"{path}&last_event_id={self.cursor}", ""
+            path, resume = f"{path}&last_event_id={self.cursor.text if self.cursor else ''}", ""
         try:
             sock.connect(("127.0.0.1", self._crowd.port))
             sock.sendall(f"GET {path} HTTP/{self._version}\r\nHost: localhost\r\n{shown}{resume}\r\n".encode())
@@ -361,20 +400,18 @@ class Client:
             name, _, frame = frame.partition(b"\n")
             self._retry_seconds = int(name[7:]) / 1000
         data, _, position = frame.partition(b"\n")
-        cursor = int(position.removeprefix(b"id: ")) if position else None
+        cursor = Seen.of(position.removeprefix(b"id: ").decode()) if position else None
         if data.startswith(b'data: {"type":"data"') and cursor is not None:
             self._take_change(cursor, data)
         else:
             self._take_other(data, cursor)
 
-    def _take_change(self, cursor: int, data: bytes) -> None:
+    def _take_change(self, cursor: Seen, data: bytes) -> None:
         if not self._is_placed or self.cursor is None:
             raise Violation(f"{self.name} got change {cursor} before it was told where it stands")
-        if cursor <= self.cursor:
-            raise Violation(f"{self.name} got change {cursor} when it was at {self.cursor}: {self.describe()}")
-        change = self._crowd.book.change(cursor, data)
-        self.cursor = cursor
-        self.segments[-1].seen.append(cursor)
+        change = self._crowd.book.change(data)
+        self._pass(change.id, cursor)
+        self.segments[-1].seen.append(change.id)
         self._crowd.deliveries += 1
         if self.builds:
             if change.topic in self._reading:
@@ -382,23 +419,34 @@ class Client:
             else:
                 self._apply(change)
 
-    def _take_other(self, frame: bytes, cursor: int | None) -> None:
+    def _pass(self, number: int, cursor: Seen) -> None:
+        """Take a change, which leads to a cursor: all up to it is seen, and what was seen beyond."""
+        before = self.cursor
+        assert before is not None
+        left = frozenset(one for one in before.beyond if one > cursor.upto)
+        if before.has(number) or number > cursor.upto or cursor.beyond != left:
+            raise Violation(f"{self.name} got change {number} with {cursor} when it was at {before}: {self.describe()}")
+        self.cursor = cursor
+
+    def _take_other(self, frame: bytes, cursor: Seen | None) -> None:
         if not frame.startswith(b"data: "):
             raise Violation(f"{self.name} got something that is no frame: {frame!r}")
         message = json.loads(frame[6:])
         kind = message["type"]
         if kind == "connection":
             assert cursor is not None
-            assert str(cursor) == message["data"]["cursor"]
+            assert cursor.text == message["data"]["cursor"] or (
+                self._is_placed and message["data"]["status"] == "reset"
+            )
             self._take_connection(cursor, message["data"])
             return
         self._crowd.counts[f"{kind} frames"] += 1
         if cursor is not None:
-            if self.cursor is None or cursor < self.cursor:
+            if self.cursor is None or not cursor.covers(self.cursor):
                 raise Violation(f"a {kind} took {self.name} back to {cursor}: {self.describe()}")
             self.cursor = cursor
 
-    def _take_connection(self, cursor: int, data: dict[str, Any]) -> None:
+    def _take_connection(self, cursor: Seen, data: dict[str, Any]) -> None:
         status = data["status"]
         self._crowd.counts[f"connection {status}"] += 1
         if not self._is_placed:
@@ -406,24 +454,23 @@ class Client:
             self._take_place(cursor, status)
         elif status == "reset":
             # A TRUNCATE has its place in the log and counts as one change; the log will tell whether it was one.
-            if cursor <= (self.cursor or 0):
-                raise Violation(f"{self.name} was reset to {cursor}: {self.describe()}")
-            self.segments[-1].seen.append(cursor)
-            self.segments[-1].truncates.add(cursor)
-            self.cursor = cursor
+            number = int(data["cursor"])
+            self._pass(number, cursor)
+            self.segments[-1].seen.append(number)
+            self.segments[-1].truncates.add(number)
             self._read(data["topics"])
-        elif cursor < (self.cursor or 0):
+        elif self.cursor is None or not cursor.covers(self.cursor):
             raise Violation(f"{self.name} was taken back to {cursor} ({status}): {self.describe()}")
         else:
             self.cursor = cursor
 
-    def _take_place(self, cursor: int, status: str) -> None:
+    def _take_place(self, cursor: Seen, status: str) -> None:
         if self._asked is None:
             if status != "live":
                 raise Violation(f"{self.name} asked for now and got {status} at {cursor}")
             self.segments.append(Segment(cursor))
         elif status == "resumed":
-            if cursor != self._asked:
+            if (cursor.upto, cursor.beyond) != (self._asked.upto, self._asked.beyond):
                 raise Violation(f"{self.name} asked for {self._asked} and was resumed at {cursor}")
         elif status == "reset":
             self._crowd.resets.append(Reset(self.name, self._asked, cursor))
@@ -452,7 +499,8 @@ class Client:
 
     def _apply(self, change: LoggedChange) -> None:
         rows, row = self.rows[change.topic], change.data
-        if change.id <= self._snapshot_cursors.get(change.topic, 0) or change.action == "TEST":
+        snapshot = self._snapshot_cursors.get(change.topic)
+        if (snapshot and snapshot.has(change.id)) or change.action == "TEST":
             return
         if change.old_data:
             rows.pop(change.old_data["id"], None)
@@ -479,7 +527,7 @@ class Crowd(threading.Thread):
         self._lock = threading.Lock()
         self._stopping = False
         self._wanted_rows: queue.Queue[tuple[Client, str, int] | None] = queue.Queue()
-        self._read_rows: queue.Queue[tuple[Client, str, int, int, list[dict[str, Any]]]] = queue.Queue()
+        self._read_rows: queue.Queue[tuple[Client, str, int, Seen, list[dict[str, Any]]]] = queue.Queue()
         self._readers = [threading.Thread(target=self._reader, name=f"rest {n}", daemon=True) for n in range(2)]
 
     def run(self) -> None:
@@ -543,7 +591,7 @@ class Crowd(threading.Thread):
 
 def read_snapshot(
     port: int, topic: str, wanted: Wanted, keyring: Keyring | None = None
-) -> tuple[int, list[dict[str, Any]]]:
+) -> tuple[Seen, list[dict[str, Any]]]:
     """All rows of a list, page by page, and the cursor of the first page: the tail tells what later pages know more."""
     filters = ""
     if wanted.session_id and topic != "sessions":
@@ -551,7 +599,7 @@ def read_snapshot(
     if wanted.resolved is not None and topic == "alerts":
         filters += f"&resolved={str(wanted.resolved).lower()}"
     rows: dict[str, dict[str, Any]] = {}
-    cursor: int | None = None
+    cursor: Seen | None = None
     token: str | None = ""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     with contextlib.closing(connection):
@@ -566,7 +614,7 @@ def read_snapshot(
             if response.status != 200:
                 raise Violation(f"REST said {response.status}: {body[:500]!r}")
             page = json.loads(body)
-            cursor = int(page["cursor"]) if cursor is None else cursor
+            cursor = Seen.of(page["cursor"]) if cursor is None else cursor
             rows |= {row["id"]: row for row in page["items"]}
             token = page["next"]
     assert cursor is not None

@@ -36,6 +36,7 @@ def system(server):
 
 
 def logged(url):
+    execute(url, "select number_changes()")
     return [number for (number,) in execute(url, "select id from change_log order by id")]
 
 

@@ -31,6 +31,7 @@ def logged_and_stored(url):
     connection = connect(url, application_name="test")
     try:
         with connection.cursor() as cursor:
+            cursor.execute("select number_changes()")
             cursor.execute("select payload::json->'data'->>'session_name' from change_log order by id")
             logged = [name for (name,) in cursor.fetchall()]
             cursor.execute("select session_name from sessions order by created_at")

@@ -105,8 +105,9 @@ class Pace:
 class Writer(threading.Thread):
     """One program with one connection."""
 
-    def __init__(self, number: int, seed: int, url: str, pace: Pace) -> None:
+    def __init__(self, number: int, seed: int, url: str, pace: Pace, *, prepares: bool = False) -> None:
         super().__init__(name=f"writer {number}", daemon=True)
+        self._prepared = f"writer {number}" if prepares else None
         self._random = random.Random(f"{seed}/writer/{number}")
         self._url = url
         self._pace = pace
@@ -139,18 +140,28 @@ class Writer(threading.Thread):
         if self._connection is None:
             time.sleep(0.05)  # spares the loop while the database is away
             self._connection = psycopg2.connect(self._url, application_name="writer", connect_timeout=5)
+            self._forget_prepared(self._connection)
         return self._connection
+
+    def _forget_prepared(self, connection: psycopg2.extensions.connection) -> None:
+        """What was prepared outlives everything but this."""
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("select gid from pg_prepared_xacts where gid = %s", (self._prepared,))
+            if cursor.fetchall():
+                cursor.execute("rollback prepared %s", (self._prepared,))
 
     def _plan(self) -> Callable[[], None]:
         """The next transaction, with all that chance decides about it decided now."""
         steps = [self._step() for _ in range(self._random.choice((1, 1, 2, 3, 5, 8)))]
-        naps = [self._random.uniform(0.02, 0.3) if self._random.random() < 0.03 else 0.0 for _ in steps]
+        naps = [self._random.uniform(0.02, 1.0) if self._random.random() < 0.03 else 0.0 for _ in steps]
         lot = self._random.random()
         if lot < 0.25:
             return lambda: self._run_alone(steps)
-        is_rolled_back, is_immediate, is_early = lot < 0.33, lot > 0.95, 0.9 < lot < 0.95
+        is_rolled_back, is_prepared = lot < 0.33, lot > 0.95 and self._prepared is not None
+        level = self._random.choices(("read committed", "repeatable read", "serializable"), (8, 1, 1))[0]
         savepoint = self._random.randrange(len(steps)) if self._random.random() < 0.2 else None
-        return lambda: self._run_together(steps, naps, savepoint, is_rolled_back, is_immediate, is_early)
+        return lambda: self._run_together(steps, naps, savepoint, level, is_rolled_back, is_prepared)
 
     def _run_alone(self, steps: list[Callable[[Cursor], None]]) -> None:
         connection = self._connected()
@@ -166,16 +177,15 @@ class Writer(threading.Thread):
         steps: list[Callable[[Cursor], None]],
         naps: list[float],
         savepoint: int | None,
+        level: str,
         is_rolled_back: bool,
-        is_immediate: bool,
-        is_early: bool,
+        is_prepared: bool,
     ) -> None:
         connection = self._connected()
         connection.autocommit = False
         self._changes = 0
         with connection.cursor() as cursor:
-            if is_immediate:
-                cursor.execute("set constraints all immediate")
+            cursor.execute(f"set transaction isolation level {level}")
             for number, (step, nap) in enumerate(zip(steps, naps, strict=True)):
                 before = self._changes
                 if number == savepoint:
@@ -187,8 +197,14 @@ class Writer(threading.Thread):
                     self._pace.count("savepoint rolled back")
                 if nap:
                     time.sleep(nap)  # others overtake
-            if is_early:
-                cursor.execute("set constraints all immediate")
+            if is_prepared:
+                cursor.execute("prepare transaction %s", (self._prepared,))
+                connection.rollback()  # psycopg2 thinks that it is in a transaction
+                connection.autocommit = True
+                time.sleep(naps[0])
+                cursor.execute("commit prepared %s", (self._prepared,))
+                self._pace.count("prepared", self._changes)
+                return
         if is_rolled_back:
             connection.rollback()
             self._pace.count("rolled back")

@@ -54,7 +54,7 @@ def write(url, seed, isolation, failures, stop_after=25):
 
 def evaluate(sql):
     while True:
-        sql.execute("select evaluate_alerts()")
+        sql.execute("select number_changes(); select evaluate_alerts()")
         if sql.fetchone() == (0,):
             return
 
@@ -94,7 +94,7 @@ def test_16_writers_meet_no_deadlock_and_raise_what_the_log_says(sql, database_u
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        sql.execute("select evaluate_alerts(50)")
+        sql.execute("select number_changes(100); select evaluate_alerts(50)")
     for thread in threads:
         thread.join()
     evaluate(sql)
@@ -111,7 +111,7 @@ def test_two_evaluators_at_once_evaluate_once(sql, database_url):
     def work():
         with closing(connect(database_url, application_name="evaluator")) as connection, connection.cursor() as cursor:
             for _ in range(200):
-                cursor.execute("select evaluate_alerts(5)")
+                cursor.execute("select number_changes(3); select evaluate_alerts(5)")
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
@@ -130,7 +130,7 @@ def test_a_batch_of_any_size_gives_the_same_alerts(sql, database_url):
             "delete from alert_logs; delete from alert_states; delete from newest_readings;"
             " update alert_cursor set evaluated = 0"
         )
-        while sql.execute("select evaluate_alerts(%s)", (most,)) or sql.fetchone() != (0,):
+        while sql.execute("select number_changes(); select evaluate_alerts(%s)", (most,)) or sql.fetchone() != (0,):
             pass
         assert raised(sql) == model(sql), most
 

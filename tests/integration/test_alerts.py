@@ -56,7 +56,7 @@ def count(client, session_id, *values, field="current_people_count"):
 def alerts(client):
     """Values and states, once what was committed has been evaluated, as a worker does within moments."""
     with db.engine.begin() as connection:
-        connection.execute(text("select evaluate_alerts()"))
+        connection.execute(text("select number_changes(); select evaluate_alerts()"))
     rows = client.get("/api/alerts?order=triggered_at").json["items"]
     return [(row["current_value"], row["is_resolved"]) for row in rows]
 

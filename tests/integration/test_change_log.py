@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 import uuid
+from contextlib import closing
 
 import psycopg2
 import pytest
-from psycopg2.extras import execute_values
 
 from app.postgres.connections import connect
+from app.postgres.embedded import Server
+from app.postgres.migrate import migrate
 
 CHANNELS = ["session_changes", "movement_changes", "alert_changes", "metrics_changes"]
 
@@ -33,7 +34,9 @@ def writer(database_url):
 def session(writer):
     """A session, and a connection to write with."""
     connection = writer()
-    return connection, run(connection, "insert into sessions (session_name) values ('one') returning id")[0][0]
+    [(session_id,)] = run(connection, "insert into sessions (session_name) values ('one') returning id")
+    number(connection)
+    return connection, session_id
 
 
 def run(connection, statement, parameters=None):
@@ -42,15 +45,24 @@ def run(connection, statement, parameters=None):
         return cursor.fetchall() if cursor.description else None
 
 
+def number(connection):
+    """Give ids to what is committed, as the sequencer of a feed does all the time."""
+    while run(connection, "select number_changes()") != [(0,)]:
+        pass
+
+
 def log(connection, after=0):
+    number(connection)
     return run(connection, "select table_name, action from change_log where id > %s order by id", (after,))
 
 
 def newest(connection):
+    number(connection)
     return run(connection, "select coalesce(max(id), 0) from change_log")[0][0]
 
 
 def payloads(connection, after=0):
+    number(connection)
     return [
         json.loads(payload)
         for (payload,) in run(connection, "select payload from change_log where id > %s order by id", (after,))
@@ -65,7 +77,7 @@ def listening(connection):
 
 def heard(connection):
     """What was announced up to now: a round trip brings it."""
-    run(connection, "select")
+    number(connection)
     connection.poll()
     announced = [(notify.channel, notify.payload) for notify in connection.notifies]
     connection.notifies.clear()
@@ -148,6 +160,7 @@ def test_a_row_that_moves_to_another_session_is_recorded_under_both(session):
     add_movement(connection, before)
     after = run(connection, "insert into sessions (session_name) values ('two') returning id")[0][0]
     run(connection, "update people_movements set session_id = %s", (after,))
+    number(connection)
     assert run(connection, "select session_id, old_session_id from change_log order by id desc limit 1") == [
         (after, before)
     ]
@@ -158,6 +171,7 @@ def test_a_new_id_of_a_session_is_recorded_under_both(session):
     connection, before = session
     after = str(uuid.uuid4())
     run(connection, "update sessions set id = %s", (after,))
+    number(connection)
     assert run(connection, "select session_id, old_session_id from change_log order by id desc limit 1") == [
         (after, before)
     ]
@@ -197,16 +211,15 @@ def test_statements_sent_as_one_text_are_recorded_in_their_order(writer):
     assert [action for _, action in log(connection)] == ["INSERT", "UPDATE", "DELETE"]
 
 
-@pytest.mark.parametrize("commit", ["commit", "END;", "/* app */ commit", "-- app\ncommit", "select 1; commit"])
-def test_every_way_to_commit_records_everything_and_leaves_nothing_pending(session, commit):
+def test_a_transaction_of_several_statements_is_recorded_in_their_order_and_leaves_the_inbox_empty(session):
     connection, session_id = session
     start = newest(connection)
     run(connection, "begin")
     add_movement(connection, session_id)
     run(connection, "update sessions set fps = 1")
-    run(connection, commit)
+    run(connection, "commit")
     assert log(connection, start) == [("people_movements", "INSERT"), ("sessions", "UPDATE")]
-    assert run(connection, "select count(*) from change_log_pending") == [(0,)]
+    assert run(connection, "select count(*) from change_inbox") == [(0,)]
 
 
 def test_a_procedure_that_commits_in_the_middle_records_each_part(writer, admin_url):
@@ -240,25 +253,12 @@ def test_what_is_rolled_back_is_not_recorded_and_the_rest_of_it_is(session):
     assert log(connection, start) == [("people_movements", "INSERT")] * 2
 
 
-def test_a_savepoint_after_set_constraints_immediate_rolls_back_what_was_postponed(session):
-    connection, session_id = session
-    start = newest(connection)
-    run(connection, "begin")
-    run(connection, "set constraints all immediate")
-    run(connection, "savepoint s")
-    run(connection, "update sessions set fps = 1")
-    run(connection, "rollback to s")
-    add_movement(connection, session_id)
-    run(connection, "commit")
-    assert log(connection, start) == [("people_movements", "INSERT")]
-    assert run(connection, "select count(*) from change_log_pending") == [(0,)]
-
-
 # Sizes
 
 
 def _bytes_of_payload(connection, name):
     run(connection, "insert into sessions (session_name) values (%s)", (name,))
+    number(connection)
     return run(connection, "select octet_length(payload) from change_log order by id desc limit 1")[0][0]
 
 
@@ -294,97 +294,7 @@ def test_a_row_of_100_kilobytes_is_logged_whole_and_announced_as_a_reference(ses
     assert len(payloads(connection)[-1]["data"]["alert_message"]) == 25_000
 
 
-def test_a_statement_of_100_000_rows_is_recorded_in_full_with_a_doorbell(session, writer):
-    connection, session_id = session
-    listener, start = listening(writer()), newest(connection)
-    run(
-        connection,
-        "insert into people_movements (session_id, person_id, movement_direction)"
-        " select %s, n, 'in' from generate_series(1, 100000) n",
-        (session_id,),
-    )
-    [(rows, first, last, persons)] = run(
-        connection,
-        """
-        select count(*), min(id), max(id), count(distinct payload::json->'data'->>'person_id')
-        from change_log where id > %s""",
-        (start,),
-    )
-    assert (rows, last - first, persons) == (100_000, 99_999, 100_000)
-    announced = [json.loads(payload) for _, payload in heard(listener)]
-    assert [change["id"] for change in announced] == list(range(first, first + 25))
-    assert "data" not in announced[-1]
-    assert all("data" in change for change in announced[:-1])
-
-
-def test_a_long_text_of_many_rows_after_set_constraints_immediate_takes_no_longer_for_its_length(session):
-    connection, session_id = session
-    run(connection, "set statement_timeout = 30000")  # minutes, if every row looked at the text
-    run(connection, "begin")
-    run(connection, "set constraints all immediate")
-    with connection.cursor() as cursor:
-        execute_values(
-            cursor,
-            "insert into alert_logs (session_id, alert_type, alert_message) values %s",
-            [(session_id, "long", "x" * 1000)] * 5000,
-            page_size=5000,
-        )
-    run(connection, "commit")
-    assert run(connection, "select count(*) from change_log where table_name = 'alert_logs'") == [(5000,)]
-
-
 # Writers stay free
-
-
-@pytest.mark.parametrize(
-    "before",
-    [
-        ["set constraints all immediate"],
-        ["set constraints session_change_trigger immediate"],
-        ["set constraints all immediate", "update sessions set fps = 3", "set constraints all immediate"],
-        [
-            "set constraints all immediate",
-            "update sessions set fps = 3",
-            "set constraints all immediate; set constraints all deferred",
-        ],
-        ["update sessions set fps = 3", "set constraints all immediate", "set constraints all deferred"],
-        ["set constraints all immediate", "truncate people_movements"],
-    ],
-)
-def test_nobody_waits_for_a_writer_that_makes_constraints_immediate(session, writer, before):
-    connection, _ = session
-    start = newest(connection)
-    run(connection, "begin")
-    for statement in before:
-        run(connection, statement)
-    run(connection, "update sessions set fps = 4")
-    other = writer(lock_timeout=500, statement_timeout=2000)
-    run(other, "insert into sessions (session_name) values ('not blocked')")
-    run(connection, "commit")
-    assert log(connection, start)[0] == ("sessions", "INSERT")
-    assert log(connection, start)[-1] == ("sessions", "UPDATE")
-    assert payloads(connection)[-1]["data"]["fps"] == 4
-    assert run(connection, "select count(*) from change_log_pending") == [(0,)]
-
-
-def test_set_constraints_and_commit_in_one_text_are_recorded(session):
-    connection, _ = session
-    start = newest(connection)
-    run(connection, "begin")
-    run(connection, "update sessions set fps = 1")
-    run(connection, "set constraints all immediate; select; commit")
-    assert log(connection, start) == [("sessions", "UPDATE")]
-
-
-def test_a_table_is_truncated_after_changes_once_constraints_were_made_immediate(session):
-    connection, session_id = session
-    start = newest(connection)
-    run(connection, "begin")
-    add_movement(connection, session_id)
-    run(connection, "set constraints all immediate")
-    run(connection, "truncate people_movements")
-    run(connection, "commit")
-    assert log(connection, start) == [("people_movements", "INSERT"), ("people_movements", "TRUNCATE")]
 
 
 def test_settings_of_the_writer_leave_no_trace_in_the_payload(session, writer):
@@ -419,30 +329,16 @@ def test_a_writer_with_the_right_to_one_table_and_no_other_can_write_it(session,
         add_movement(admin, session_id)
         for forbidden in (
             "select from change_log",
-            "insert into change_log_pending default values",
+            "select from change_inbox",
+            "insert into change_inbox (seq) values (1)",
             "select test_sse_triggers()",
-            "select nextval('change_log_id_seq')",
+            "select number_changes()",
         ):
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 run(admin, forbidden)
     finally:
         run(admin, f"reset role; drop owned by {role}; drop role {role}")
     assert log(connection)[-1] == ("people_movements", "INSERT")
-
-
-def test_nothing_that_a_writer_has_set_can_make_the_trigger_fail(session):
-    connection, session_id = session
-    for text in ("", "nonsense", "-1", "9" * 100, "\N{ELEPHANT}"):
-        run(
-            connection,
-            "select set_config('change_log.announced', %s, false), set_config('change_log.is_commit', %s, false)",
-            (text, text),
-        )
-        start = newest(connection)
-        run(connection, "begin")
-        add_movement(connection, session_id)
-        run(connection, "commit")
-        assert log(connection, start) == [("people_movements", "INSERT")]
 
 
 def test_functions_of_the_same_name_in_the_writers_schema_are_not_called(session, writer, admin_url):
@@ -457,7 +353,76 @@ def test_functions_of_the_same_name_in_the_writers_schema_are_not_called(session
     assert log(admin)[-1] == ("people_movements", "INSERT")
 
 
-def test_a_nearly_full_notification_queue_fails_no_writer(session, writer):
+def test_nobody_waits_for_whoever_numbers(session, writer):
+    connection, session_id = session
+    numbering, listener = writer(), listening(writer())
+    add_movement(connection, session_id)
+    run(numbering, "begin; select from change_sequencer for update")
+    other = writer(lock_timeout=500, statement_timeout=2000)
+    add_movement(other, session_id)
+    run(other, "begin; truncate people_movements; commit")
+    run(numbering, "rollback")
+    assert [json.loads(payload)["action"] for _, payload in heard(listener)] == ["INSERT", "INSERT", "TRUNCATE"]
+
+
+def test_a_table_is_emptied_and_altered_in_the_transaction_that_has_changed_it(session):
+    connection, session_id = session
+    start = newest(connection)
+    run(connection, "begin")
+    add_movement(connection, session_id)
+    run(connection, "truncate people_movements")
+    run(connection, "alter table people_movements add column colour text")
+    run(connection, "commit")
+    assert log(connection, start) == [("people_movements", "INSERT"), ("people_movements", "TRUNCATE")]
+
+
+def test_a_prepared_transaction_is_recorded_when_it_is_committed(data_dir):
+    server = Server(data_dir, fsync="off", max_prepared_transactions="2")
+    server.start()
+    try:
+        migrate(server.url())
+        with closing(connect(server.url(), application_name="writer")) as connection:
+            run(connection, "begin")
+            run(connection, "insert into sessions (session_name) values ('prepared')")
+            run(connection, "prepare transaction 'one'")
+            run(connection, "insert into sessions (session_name) values ('meanwhile')")
+            assert [change["data"]["session_name"] for change in payloads(connection)] == ["meanwhile"]
+            run(connection, "commit prepared 'one'")
+            # Nobody has rung.
+            assert run(connection, "call sequence_changes(false, '0', '0.1 s')") == [(1, True, None)]
+            assert [change["data"]["session_name"] for change in payloads(connection)] == ["meanwhile", "prepared"]
+    finally:
+        server.stop()
+
+
+def test_a_statement_of_100_000_rows_is_recorded_in_full_with_a_doorbell_for_each_batch(session, writer):
+    connection, session_id = session
+    listener, start = listening(writer()), newest(connection)
+    run(
+        connection,
+        "insert into people_movements (session_id, person_id, movement_direction)"
+        " select %s, n, 'in' from generate_series(1, 100000) n",
+        (session_id,),
+    )
+    assert run(listener, "select number_changes()") == [(10_000,)]
+    announced = [json.loads(payload) for _, payload in heard(listener)]
+    [(rows, first, last, in_order)] = run(
+        connection,
+        """
+        select count(*), min(id), max(id), bool_and(id - %(start)s = (payload::json -> 'data' ->> 'person_id')::bigint)
+        from change_log where id > %(start)s""",
+        {"start": start},
+    )
+    assert (rows, first, last, in_order) == (100_000, start + 1, start + 100_000, True)
+    batches = [[one for one in announced if (one["id"] - first) // 10_000 == place] for place in range(10)]
+    for place, batch in enumerate(batches):
+        begin = first + place * 10_000
+        assert [change["id"] for change in batch] == list(range(begin, begin + len(batch)))
+        assert 50 < len(batch) < 1000
+        assert ["data" in change for change in batch] == [True] * (len(batch) - 1) + [False]
+
+
+def test_a_nearly_full_notification_queue_fails_no_writer_and_no_sequencer(session, writer):
     connection, session_id = session
     stuck = listening(writer())
     run(stuck, "begin")
@@ -475,6 +440,7 @@ def test_a_nearly_full_notification_queue_fails_no_writer(session, writer):
             " select %s, 'crowd', repeat('x', 7000) from generate_series(1, 100)",
             (session_id,),
         )
+        number(connection)
     assert len(log(connection, start)) == 2000
     assert run(connection, "select pg_notification_queue_usage() > 0.5") == [(True,)]
     run(stuck, "rollback")
@@ -483,74 +449,25 @@ def test_a_nearly_full_notification_queue_fails_no_writer(session, writer):
 # Order
 
 
-def test_ids_follow_the_order_of_commits_not_of_statements(session, writer):
+def test_ids_follow_the_order_in_which_writers_saw_each_other_not_that_of_their_transactions(session, writer):
+    connection, _ = session
+    start = newest(connection)
+    first, second = writer(), writer()
+    run(first, "begin; select pg_current_xact_id()")
+    run(second, "begin; update sessions set fps = 1; commit")
+    run(first, "update sessions set fps = 2; commit")
+    assert [change["data"]["fps"] for change in payloads(connection, start)] == [1, 2]
+
+
+def test_what_is_committed_late_comes_late_however_early_it_was_written(session, writer):
     connection, session_id = session
-    late, early = writer(), writer()
+    late = writer()
     run(late, "begin")
     add_movement(late, session_id, "out")
-    run(early, "begin")
-    add_movement(early, session_id, "in")
-    run(early, "commit")
+    add_movement(connection, session_id, "in")
+    number(connection)
     run(late, "commit")
     assert [change["data"]["movement_direction"] for change in payloads(connection)[-2:]] == ["in", "out"]
-
-
-def test_a_reader_that_follows_the_newest_id_misses_nothing_of_16_writers(session, writer):
-    """The promise itself: 16 writers of long and short transactions, and one that asks for "id > cursor"."""
-    connection, session_id = session
-    writers = [writer(lock_timeout=0) for _ in range(16)]
-    failed = []
-
-    def write(number, own):
-        try:
-            for turn in range(15):
-                run(own, "begin")
-                for _ in range(1 + (number * 7 + turn) % 5):
-                    add_movement(own, session_id)
-                if number % 4 == 0:
-                    run(own, "select pg_sleep(0.002)")
-                if (number + turn) % 9 == 0:
-                    run(own, "set constraints all immediate")
-                run(own, "rollback" if (number + turn) % 6 == 0 else "commit")
-        except psycopg2.Error as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=write, args=pair) for pair in enumerate(writers)]
-    listener = listening(writer())
-    seen, cursor = [], newest(connection)
-    start = cursor
-    for thread in threads:
-        thread.start()
-    writing = True
-    while writing:
-        writing = any(thread.is_alive() for thread in threads)  # before the read: the last read sees all
-        new = [row[0] for row in run(connection, "select id from change_log where id > %s order by id", (cursor,))]
-        seen += new
-        cursor = new[-1] if new else cursor
-    assert failed == []
-    assert [(identity,) for identity in seen] == run(
-        connection, "select id from change_log where id > %s order by id", (start,)
-    )
-    assert len(seen) == run(connection, "select count(*) from people_movements")[0][0]
-    assert [json.loads(payload)["id"] for _, payload in heard(listener)] == seen
-
-
-def test_writers_that_cross_each_other_do_not_deadlock_in_the_log(session, writer):
-    """Each holds a row that the other never needs; only the log's lock is common to both, and last."""
-    connection, session_id = session
-    other_id = run(connection, "insert into sessions (session_name) values ('two') returning id")[0][0]
-    one, two = writer(), writer()
-    for own, identity in ((one, session_id), (two, other_id)):
-        run(own, "begin")
-        run(own, "update sessions set fps = 1 where id = %s", (identity,))
-    for own, identity in ((one, session_id), (two, other_id)):
-        add_movement(own, identity)
-    threads = [threading.Thread(target=run, args=(own, "commit")) for own in (one, two)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert [action for _, action in log(connection)[-4:]].count("UPDATE") == 2
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
@@ -561,5 +478,36 @@ def test_a_writer_in_a_stricter_isolation_level_is_recorded_in_order(session, wr
     run(strict, "select count(*) from sessions")
     add_movement(strict, session_id, "out")
     add_movement(connection, session_id, "in")
+    number(connection)
     run(strict, "commit")
     assert [change["data"]["movement_direction"] for change in payloads(connection)[-2:]] == ["in", "out"]
+
+
+def test_changes_that_are_numbered_in_small_parts_keep_their_order_and_have_no_gaps(session, writer):
+    connection, session_id = session
+    start, late = newest(connection), writer()
+    run(late, "begin; update sessions set fps = 1")
+    for person in range(7):
+        run(
+            connection,
+            "insert into people_movements (session_id, person_id, movement_direction) values (%s, %s, 'in')",
+            (session_id, person),
+        )
+    assert run(connection, "select number_changes(3)") == [(3,)]
+    run(late, "commit")
+    assert [run(connection, "select number_changes(3)") for _ in range(3)] == [[(3,)], [(2,)], [(0,)]]
+    # What was made first comes first among what is committed at the time.
+    told = run(
+        connection, "select id, action, payload::json -> 'data' ->> 'person_id' from change_log where id > %s", (start,)
+    )
+    assert [number - start for number, *_ in told] == list(range(1, 9))
+    assert [person for *_, person in told] == ["0", "1", "2", None, "3", "4", "5", "6"]
+
+
+def test_a_transaction_that_has_written_cannot_number(session):
+    connection, session_id = session
+    run(connection, "begin")
+    add_movement(connection, session_id)
+    with pytest.raises(psycopg2.errors.ActiveSqlTransaction, match="transaction of its own"):
+        run(connection, "select number_changes()")
+    run(connection, "rollback")

@@ -39,7 +39,7 @@ def keep(database_url):
         with closing(connect(database_url, application_name="keeper")) as connection:
             counts = Counts(lambda: connection, silence_seconds=silence_seconds)
             with connection.cursor() as cursor:
-                cursor.execute("select evaluate_alerts()")
+                cursor.execute("select number_changes(); select evaluate_alerts()")
             counts.update(connection)
 
     return work

@@ -50,6 +50,17 @@ def test_pages_hold_every_change_once_and_a_waiting_client_gets_the_next_one(gun
     assert until(lambda: streams(server) == 0, what="the place given back")
 
 
+def test_a_page_leaves_out_what_a_snapshot_saw_beyond_its_cursor(gunicorn):
+    server = gunicorn()
+    rows = [post(server, "/api/sessions", session_name=f"door {number}") for number in range(5)]
+    get(server, "/api/sessions")
+    answer = get(server, "/api/changes?after=1,3")
+    assert [item["data"]["data"] for item in answer["items"]] == [rows[1], rows[3], rows[4]]
+    assert answer["cursor"] == "5"
+    nothing = get(server, "/api/changes?after=1,3&topics=alerts")
+    assert (nothing["items"], nothing["cursor"]) == ([], "5")
+
+
 @pytest.mark.parametrize("cursor", ["4711", "nonsense", "-5", "9" * 30, "4711,4713"])
 def test_a_cursor_that_means_nothing_here_gets_reset(gunicorn, cursor):
     server = gunicorn()

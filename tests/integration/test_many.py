@@ -71,13 +71,13 @@ def test_an_alert_whose_condition_is_over_stays_resolved(client, sql, is_over):
     session_id = door(client)
     client.post("/api/thresholds", json={"threshold_name": "crowd", "threshold_value": 5})
     client.post("/api/metrics", json={"session_id": session_id, "current_people_count": 9})
-    sql.execute("select evaluate_alerts()")
+    sql.execute("select number_changes(); select evaluate_alerts()")
     done = client.post("/api/alerts/resolve", json={"all": True}).json
     assert done["resolved"] == 1
     if is_over:
         for people in (0, 7):
             client.post("/api/metrics", json={"session_id": session_id, "current_people_count": people})
-        sql.execute("select evaluate_alerts()")
+        sql.execute("select number_changes(); select evaluate_alerts()")
     answer = client.post("/api/alerts/reopen", json={"resolved_at": done["resolved_at"]}).json
     assert answer == {"reopened": 0 if is_over else 1}
     assert len(is_open(client)) == 1  # the alert of 7, or the one of 9

@@ -202,6 +202,7 @@ def test_the_doctor_names_clocks_that_are_off_and_thresholds_that_watch_nothing(
     ):
         sql.execute(f"insert into realtime_metrics (session_id, timestamp) values (%s, {taken_at})", (doors[name],))
     sql.execute("insert into alert_thresholds (threshold_name, threshold_value) values ('detection_accuracy_low', 80)")
+    sql.execute("select number_changes()")
     seen = run("doctor", DATABASE_URL=database_url, PORT=1).stdout
     lines = {line[2:26].strip(): line[27:] for line in seen.splitlines()}
     assert lines["clocks ahead"].startswith("infinite by ")
@@ -243,6 +244,7 @@ def test_the_doctor_looks_at_the_rest_while_the_database_is_away():
 
 def test_stats_count(sql, session, database_url):
     move(sql, session, 1, 2, 3)
+    sql.execute("select number_changes()")
     seen = run("stats", DATABASE_URL=database_url)
     figures = dict(line.split("  ", 1) for line in seen.stdout.splitlines())
     assert figures["entered today"].strip() == "3"

@@ -81,6 +81,7 @@ def test_the_count_inside_starts_at_zero_every_day_and_is_never_below(database_u
 
 def test_the_log_has_every_row_that_replay_wrote(database_url, counts, query):
     _replay(database_url, counts, "--speed", 0)
+    query("select number_changes()")
     assert query("select table_name, action, count(*) from change_log group by 1, 2 order by 1, 2") == [
         ("people_movements", "INSERT", 609),
         ("realtime_metrics", "INSERT", 3),
@@ -144,10 +145,10 @@ def test_a_malformed_line_writes_nothing(database_url, counts, query):
 def test_a_signal_completes_the_session_as_cancelled(database_url, counts, query, number):
     listening = connect(database_url, application_name="test")
     with listening.cursor() as cursor:
-        cursor.execute("listen movement_changes")
+        cursor.execute("listen change_bell")
     process = _flask(database_url, "replay", counts, "--speed", 600)
     while not listening.notifies:
-        assert select.select([listening], [], [], 30)[0], "no movement was announced"
+        assert select.select([listening], [], [], 30)[0], "nobody rang"
         listening.poll()
     listening.close()
     process.send_signal(number)

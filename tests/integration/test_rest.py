@@ -91,6 +91,7 @@ def test_a_row_looks_the_same_in_rest_and_in_the_change_log(client, writer):
     for path in one_of_each(client):
         if "thresholds" in path:
             continue  # not watched
+        writer.execute("select number_changes()")
         writer.execute("select payload from change_log where payload like %s", [f"%{path.rpartition('/')[2]}%"])
         logged = [json.loads(payload)["data"] for (payload,) in writer.fetchall()]
         assert client.get(path).json in logged
@@ -546,3 +547,17 @@ def test_a_share_that_overshoots_is_rounded_as_the_database_rounds_it(client, da
             assert kept is None
         else:
             assert sql.fetchone() == (kept,)
+
+
+def test_a_list_amid_a_restore_is_unavailable_and_not_wrong(client, session, writer):
+    writer.execute("create table home as select * from change_log_home; delete from change_log_home")
+    answer = client.get("/api/sessions")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    writer.execute("insert into change_log_home select * from home")
+    assert client.get("/api/sessions").status_code == 200
+
+
+def test_a_list_that_sees_more_changes_without_an_id_than_a_cursor_can_name_has_them_numbered_first(client, writer):
+    writer.execute("insert into sessions (session_name) select n::text from generate_series(1, 10005) n")
+    listed = client.get("/api/sessions?limit=1&count=true").json
+    assert (listed["total"], listed["cursor"]) == (10_005, "10005")

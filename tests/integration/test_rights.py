@@ -75,7 +75,9 @@ def test_no_table_and_no_sequence_is_open_to_everyone(database_url):
         "select relname, relkind::text, relacl::text from pg_class"
         " where relnamespace = 'public'::regnamespace and relkind in ('r', 'S', 'v', 'm', 'p', 'f')",
     )
-    assert {"sessions", "change_log", "change_log_id_seq"} <= {name for name, *_ in relations}
+    assert {"sessions", "change_log", "change_inbox", "change_sequencer", "change_awake"} <= {
+        name for name, *_ in relations
+    }
     assert [name for name, _, granted in relations if granted] == []  # nobody but the owner
 
 
@@ -93,7 +95,13 @@ def test_a_role_that_may_only_connect_cannot_forge_changes(admin_url, role, kind
 @pytest.mark.parametrize(
     "statement",
     [
-        "select record_change('session_changes', 'sessions', 'INSERT', null, null, '{}', null)",
+        "select number_changes()",
+        "call sequence_changes(false, '1 second', '1 second')",
+        "select from change_sequencer for update",
+        "begin; lock table change_inbox in access share mode",
+        "insert into change_inbox (seq) values (1)",
+        "select setval('change_awake', 9999999999999)",
+        "select nextval('change_inbox_seq')",
         "select fold_movements()",
         "select end_silent_sessions('1 second')",
         "select evaluate_alerts_of_now('UTC', '2 minutes', '1 hour')",
@@ -103,7 +111,7 @@ def test_a_role_that_may_only_connect_cannot_forge_changes(admin_url, role, kind
         "select recognize_database()",
         "select test_sse_triggers()",
         "create temp table t (id int); create trigger t after insert on t execute function keep_resolved_at()",
-        "create temp table t (id int); create trigger t after insert on t execute function record_pending_change()",
+        "create temp table t (id int); create trigger t after insert on t execute function keep_floor()",
         "create temp table t (id int);"
         " create trigger t after insert on t execute function resolve_alerts_of_threshold()",
         "select * from sessions",
@@ -128,6 +136,7 @@ def test_a_producer_writes_what_cameras_write_and_each_change_is_recorded(admin_
         f"update sessions set status = 'completed' where id = '{SESSION}'",
     ):
         run(admin_url, statement, role=role)
+    run(database_url, "select number_changes()")
     assert run(database_url, "select table_name from change_log order by id") == [
         ("sessions",), ("people_movements",), ("realtime_metrics",), ("alert_logs",), ("sessions",),
     ]  # fmt: skip
@@ -200,6 +209,7 @@ def test_one_session_with_an_infinite_time_keeps_none_from_being_ended(database_
         " values ('broken', '-infinity'), ('good', now() - interval '2 hours')",
     )
     run(database_url, "insert into realtime_metrics (session_id) select id from sessions")
+    run(database_url, "select number_changes()")
     run(database_url, "select fold_movements()")
     run(database_url, "update session_reports set reported_at = now() - interval '1 hour'")
     run(database_url, "alter table sessions disable trigger user")

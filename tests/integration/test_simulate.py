@@ -47,7 +47,7 @@ def test_the_count_inside_is_what_went_in_less_what_went_out_and_never_below_zer
 
 
 def test_the_tide_of_people_raises_alerts_one_after_the_other(connection, day):
-    while _query(connection, "select evaluate_alerts()") != [(0,)]:
+    while _query(connection, "select number_changes(); select evaluate_alerts()") != [(0,)]:
         pass
     [(alerts, opened)] = _query(connection, "select count(*), count(*) filter (where not is_resolved) from alert_logs")
     assert alerts > 1
@@ -73,7 +73,7 @@ def test_the_same_seed_sees_the_same_people(connection):
 
 
 def test_a_signal_completes_every_session(connection, database_url):
-    _query(connection, "listen movement_changes; select")
+    _query(connection, "listen change_bell; select")
     process = subprocess.Popen(
         [sys.executable, "-m", "flask", "--app", "app.cli:create_app", "simulate", "--sessions", "2", "--rate", "50"],
         cwd=CHECKOUT,
@@ -82,7 +82,7 @@ def test_a_signal_completes_every_session(connection, database_url):
         stdout=subprocess.PIPE,
     )
     while not connection.notifies:
-        assert select.select([connection], [], [], 30)[0], "no movement was announced"
+        assert select.select([connection], [], [], 30)[0], "nobody rang"
         connection.poll()
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=30)

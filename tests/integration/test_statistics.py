@@ -288,3 +288,28 @@ def test_quarters_are_those_of_a_recount(session_id, writer, fold):
     writer.execute(rows)
     assert writer.fetchall() == folded
     assert len(folded) == 4  # two of the session, two of all together
+
+
+def test_what_has_no_id_yet_is_counted_once_before_and_after_it_gets_one(client, session_id, writer, fold):
+    def entered():
+        return statistics(client, session_id)["entered"]
+
+    move(writer, session_id, ("12:00", "in", 3))
+    writer.execute("select count(*) from change_inbox")
+    assert writer.fetchone()[0] > 0
+    assert entered() == 3  # which gives them their ids, after it has read
+    writer.execute("select count(*) from change_inbox")
+    assert writer.fetchone() == (0,)
+    assert entered() == 3
+    fold()
+    assert entered() == 3
+    move(writer, session_id, ("12:00", "in", 2))
+    writer.execute("delete from people_movements where person_id = 1")
+    writer.execute("select recount_movements()")
+    writer.execute("select sum(entered)::int, (select folded from movement_counts_cursor) from movement_counts")
+    assert writer.fetchone() == (3, 4)  # without what has no id
+    assert entered() == 3
+    fold()
+    assert entered() == 3
+    writer.execute("select sum(entered)::int, (select folded from movement_counts_cursor) from movement_counts")
+    assert writer.fetchone() == (3, 8)

@@ -16,6 +16,7 @@ import psycopg2
 import pytest
 
 from tests.event_stream import EventStream, open_stream, wait_until_ready
+from tests.waiting import until
 
 # What must hold however the bytes go out: written by the hub, or only by the response as on any WSGI server.
 both_ways = pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def new_movements(sql, session, count):
 
 
 def log_ids(sql, where="true"):
-    sql.execute(f"select id from change_log where {where} order by id")
+    sql.execute(f"select number_changes(); select id from change_log where {where} order by id")
     return [row[0] for row in sql.fetchall()]
 
 
@@ -268,6 +269,39 @@ def test_a_snapshot_and_the_stream_from_its_cursor_meet_exactly(server, sql):
         tail = {payload["data"]["id"] for payload in stream.changes(2)}
     snapshot = {row["id"] for row in page["items"]}
     assert (len(snapshot), len(tail), snapshot & tail) == (3, 2, set())
+
+
+@pytest.mark.parametrize("way", ["from the ring", "from the log"])
+def test_a_stream_leaves_out_what_a_snapshot_saw_beyond_its_cursor(gunicorn, sql, way):
+    session = new_session(sql)
+    new_movements(sql, session, 8)
+    first = log_ids(sql)[0]
+    server = gunicorn(RING_BYTES=16_000_000 if way == "from the ring" else 0)
+    wait_until_ready(server)
+    if way == "from the ring":
+        first = log_ids(sql)[-1]
+        new_movements(sql, session, 8)
+        until(lambda: int(get(f"{server.url}/api/system")[1]["listener"]["cursor"]) == first + 8)
+    asked = f"{first},{first + 2},{first + 4}-{first + 5}"
+    with open_stream(server.url, "/api/sse", asked) as stream:
+        assert (stream.place["status"], stream.place["cursor"], stream.cursor) == ("resumed", asked, asked)
+        got = []
+        for _ in range(2):
+            got.append((stream.changes(1)[0]["id"], stream.cursor))
+        # The cursor says what is still to be left out, so a client that comes back with it misses nothing.
+        assert got == [(first + 1, f"{first + 2},{first + 4}-{first + 5}"), (first + 3, str(first + 5))]
+    with open_stream(server.url, "/api/sse", got[0][1]) as stream:
+        assert [change["id"] for change in stream.changes(4)] == [first + number for number in (3, 6, 7, 8)]
+        new_movements(sql, session, 1)
+        assert stream.changes(1)[0]["id"] == first + 9
+        assert stream.cursor == str(first + 9)
+
+
+def test_a_cursor_that_names_what_this_log_never_had_gets_reset(server, sql):
+    new_movements(sql, new_session(sql), 5)
+    newest = log_ids(sql)[-1]
+    with open_stream(server.url, "/api/sse", f"1,{newest + 5}") as stream:
+        assert stream.place["status"] == "reset"
 
 
 @both_ways

@@ -56,7 +56,7 @@ class Site:
         )
 
     def follow(self):
-        while self.one("select evaluate_alerts()"):
+        while self.one("select number_changes(); select evaluate_alerts()"):
             pass
 
     def look(self):

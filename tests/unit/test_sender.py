@@ -11,6 +11,7 @@ from app.feed.sender import HandedOver, Sender
 from app.feed.sse import chunked
 from app.feed.stream import Stream
 from app.feed.subscription import Subscription
+from app.postgres.cursor import Cursor
 from tests.making import change
 
 SESSIONS = Filter(frozenset(["sessions"]))
@@ -111,7 +112,7 @@ def test_what_a_short_write_left_goes_out_though_nothing_follows(hub, client):
 def test_a_client_that_is_behind_does_not_rest_where_nothing_is_for_it(hub, client):
     one = change(2000, table="people_movements", data={"session_id": "a"})
     hub.publish([*[change(cursor) for cursor in range(1, 2000)], one])
-    subscription, theirs = client(Filter(frozenset(["movements"])), asked=0)
+    subscription, theirs = client(Filter(frozenset(["movements"])), asked=Cursor(0))
     assert read_until(theirs, one.frame).count(b'"type":"data"') == 1
     until(lambda: subscription.send)
 

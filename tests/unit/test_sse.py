@@ -6,6 +6,7 @@ import re
 import pytest
 
 from app.feed import sse
+from app.postgres.cursor import Cursor
 
 
 def test_a_change_goes_out_as_one_data_line_and_its_id():
@@ -62,10 +63,7 @@ def test_a_chunk_is_its_length_in_hex_and_the_data(data):
     assert (int(length, 16), rest) == (len(data), data + b"\r\n")
 
 
-@pytest.mark.parametrize("text", ["", "-1", "+1", "1.0", "abc", "٣", "1" * 20, " 1", "1\n", "0x10"])
-def test_what_cannot_be_a_cursor_is_none(text):
-    assert sse.parse_cursor(text) is None
-
-
-def test_a_cursor_is_its_digits():
-    assert sse.parse_cursor("9223372036854775807") == 9223372036854775807
+def test_the_frame_of_a_change_can_say_what_else_was_seen():
+    frame = sse.with_cursor(sse.change_frame(12, '{"id":12,"data":"\\nid: 7"}', 0), Cursor.of(12, [14, 15]))
+    assert frame.endswith(b'Z"}\nid: 12,14-15\n\n')
+    assert frame.count(b"\n\n") == 1

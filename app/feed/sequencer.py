@@ -1,0 +1,167 @@
+"""Sequencer: sees to it that what is committed gets its ids at once.
+
+Invariant: while the bell rings (``change_bell``, a NOTIFY of a writer that finds nobody awake), one sequencer of all
+hosts is awake, in the database itself: ``sequence_changes`` in ``sql/`` numbers until nothing has come for a while.
+The others find it awake and leave it alone. Two at once do no harm but for the work; none at all, only delay: numbering
+is exact however many do it, and each sequencer looks at intervals even if it heard no bell.
+
+The one that numbered last answers the bell first. The others wait a moment, and step in if it does not.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import select
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal
+
+from gevent.select import poll
+from psycopg2.extensions import connection as Connection
+
+from app.feed.periodic import Pause
+
+log = logging.getLogger(__name__)
+
+BELL = "change_bell"
+# How long it looks by itself after the last change, every 2.5 ms, before it has to be rung for; and how long a call
+# lasts at most. Both in seconds, as is what follows.
+_LINGER = 0.05
+_LONGEST = 1.0
+# How long the others leave the bell to the first, and, where one is awake, to that one: it says so a second ahead.
+_DEFER = (0.15, 0.3)
+_LEAVE = (1.2, 2.0)
+# How often it looks for transactions that may have seen it awake and have not ended: often at first, then rarely.
+_STRAGGLERS = (0.02, 0.25)
+
+State = Literal["away", "awake", "sleeping", "watching", "waiting for transactions"]
+
+
+class Sequencer:
+    """Numbers changes; ``work`` is called by a Periodic, and waits for the bell itself.
+
+    ``is_first``: it numbered last, as far as it knows. ``totals`` counts what it ``numbered``, how often it was
+    ``awake``, and what it found that nobody had rung for (``unrung``).
+
+    Args:
+        connect: opens a connection in autocommit mode, or raises psycopg2.Error.
+        check_seconds: how often it looks when it hears no bell.
+    """
+
+    def __init__(self, connect: Callable[[], Connection], *, check_seconds: float) -> None:
+        self.totals: Counter[str] = Counter()
+        self.is_first = True  # until another is seen awake
+        self.state: State = "away"
+        self._connect = connect
+        self._check_seconds = check_seconds
+        self._connection: Connection | None = None
+
+    def work(self, _pause: Pause) -> float:
+        """Number what there is, then wait for the bell; returns the seconds until the next call, 0.
+
+        Raises:
+            psycopg2.Error: the database is unavailable or refused; the next call opens another connection.
+        """
+        try:
+            connection = self._connection = self._connection or self._open()
+            self._wait_for_bell(connection, self._sequence(connection))
+        except BaseException:
+            self.close()
+            raise
+        return 0.0
+
+    def close(self) -> None:
+        """Close the connection; the next call of ``work`` opens another one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection, self.state = None, "away"
+
+    def _open(self) -> Connection:
+        connection = self._connect()
+        with connection.cursor() as cursor:
+            cursor.execute(f"listen {BELL}")
+        _recognize(connection)
+        return connection
+
+    def _sequence(self, connection: Connection) -> str | None:
+        """Be awake until nothing comes any more; returns the horizon up to which transactions have to end."""
+        is_awake, horizon = False, None
+        while True:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "call sequence_changes(%s, %s * interval '1 second', %s * interval '1 second')",
+                    (is_awake, _LINGER if self.is_first else 0, _LONGEST),
+                )
+                [(numbered, is_awake, horizon)] = cursor.fetchall()
+            if numbered is None:
+                self.is_first, self.state = False, "watching"
+                return None
+            self.state = "awake"
+            self.totals["awake"] += 1
+            self.totals["numbered"] += numbered
+            self.is_first = self.is_first or numbered > 0
+            if not is_awake:
+                self.state = "sleeping" if horizon is None else "waiting for transactions"
+                return None if horizon is None else str(horizon)
+
+    def _wait_for_bell(self, connection: Connection, horizon: str | None) -> None:
+        """Return when it rings, or when one has to look without."""
+        seconds = _STRAGGLERS[0]
+        while horizon is not None:
+            if _rings(connection, seconds):
+                return
+            # First the horizon, then the look: what has ended by then is seen.
+            if _is_past(connection, horizon):
+                horizon = None
+            self.totals["numbered"] += _number(connection)
+            seconds = min(seconds * 1.5, _STRAGGLERS[1])
+        if self.state == "watching":
+            _rings(connection, random.uniform(*_LEAVE), ends=False)
+            return
+        self.state = "sleeping"
+        while not _rings(connection, self._check_seconds):
+            _recognize(connection)
+            if found := _number(connection):
+                self.totals["numbered"] += found
+                self.totals["unrung"] += found
+                return
+        if not self.is_first:
+            _rings(connection, random.uniform(*_DEFER), ends=False)
+
+
+def _recognize(connection: Connection) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("select recognize_database()")
+        if cursor.fetchall() == [(True,)]:
+            log.error("this database is a copy or was restored: its change log restarts and all streams are reset")
+
+
+def _is_past(connection: Connection, horizon: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8", (horizon,))
+        return cursor.fetchall() == [(True,)]
+
+
+def _number(connection: Connection) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("select number_changes()")
+        [(number,)] = cursor.fetchall()
+        return int(number)
+
+
+def _rings(connection: Connection, seconds: float, *, ends: bool = True) -> bool:
+    """Wait for the bell for so long; returns whether it rang. Unless it ``ends`` the wait, the time is waited out."""
+    incoming, until = poll(), time.monotonic() + seconds
+    incoming.register(connection.fileno(), select.POLLIN)
+    rang = False
+    while True:
+        # Notifications that came with the answer to a query are in memory: the socket would not report them.
+        connection.poll()
+        rang = rang or bool(connection.notifies)
+        connection.notifies.clear()
+        left = until - time.monotonic()
+        if (rang and ends) or left <= 0:
+            return rang
+        incoming.poll(left * 1000)
