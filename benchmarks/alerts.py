@@ -67,7 +67,7 @@ def _evaluate(cursor: Cursor) -> float:
     """Evaluate all there is; returns the seconds."""
     began = time.monotonic()
     while True:
-        cursor.execute("select evaluate_alerts()")
+        cursor.execute("select number_changes(); select evaluate_alerts()")
         if cursor.fetchall() == [(0,)]:
             return time.monotonic() - began
 

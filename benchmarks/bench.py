@@ -245,10 +245,13 @@ def spread(rounds: Sequence[dict[str, float]], name: str) -> tuple[float, float]
 
 
 def newest(url: str) -> int:
-    """The newest id of the change log."""
+    """The newest id of the change log, once all that is committed has one."""
     connection = connect(url, application_name="benchmark")
     try:
         with connection.cursor() as cursor:
+            cursor.execute("select to_regproc('public.number_changes') is not null")  # versions before have none
+            if cursor.fetchall() == [(True,)]:
+                cursor.execute("select number_changes()")
             cursor.execute("select coalesce(max(id), 0) from change_log")
             return int(cursor.fetchall()[0][0])
     finally:

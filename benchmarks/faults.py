@@ -167,6 +167,7 @@ def _strike(name: str, database: Database, writer: Writer, followers: list[Follo
     time.sleep(1)
     writer.goes_on.clear()
     writer.is_at_rest.wait()
+    database.execute("select number_changes()")
     ids = [number for (number,) in database.execute("select id from change_log where id > %s order by id", (before,))]
     for start, follower in zip(starts, followers, strict=True):
         until(lambda: follower.seen[start:][-1:] == ids[-1:], 60, f"a client to get all after: {name}")  # noqa: B023

@@ -51,7 +51,6 @@ def _fill(connection, rows: int) -> None:
         cursor.execute("begin")
         cursor.execute("truncate change_log")
         cursor.execute(_FILL, {"rows": rows, "hours": _HOURS})
-        cursor.execute("select setval('change_log_id_seq', %s)", [rows])
         cursor.execute("commit")
         cursor.execute("vacuum (freeze) change_log")
         cursor.execute("select pg_total_relation_size('change_log') / 1e9")
