@@ -30,6 +30,7 @@ from app.config import CHECKOUT
 from app.postgres import binaries
 from app.postgres.connections import connect
 from app.postgres.embedded import Server
+from app.postgres.migrate import migrate
 from benchmarks.arguments import amount, count, parser
 from tests.waiting import until
 
@@ -55,9 +56,8 @@ def main() -> None:
     command.add_argument("--flush-ms", type=_numbers, default=[0])
     command.add_argument("--before", type=Path, help="a checkout of another version")
     arguments = command.parse_args()
-    schemas = {"none": [], "bare": [BARE], "ours": _schema(CHECKOUT)}
-    if arguments.before:
-        schemas = {"none": [], "bare": [BARE], "before": _schema(arguments.before), "ours": _schema(CHECKOUT)}
+    before = {"before": arguments.before} if arguments.before else {}
+    schemas = {"none": None, "bare": None, **before, "ours": CHECKOUT}
     for flush_ms in arguments.flush_ms:
         with _server(flush_ms) as server:
             results = _measure_all(server, schemas, arguments.writers, arguments.seconds, arguments.rounds)
@@ -69,11 +69,6 @@ def _numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, such as 1,8,32.") from None
-
-
-def _schema(checkout: Path) -> list[str]:
-    files = sorted((checkout / "sql").glob("[0-9]*.sql"))
-    return [file.read_text("utf-8") for file in files if not file.name.startswith("0001_")]
 
 
 @contextmanager
@@ -112,8 +107,8 @@ def _server(flush_ms):
 def _measure_all(server, schemas, counts, seconds, rounds):
     url = server.url("postgres", "postgres")
     urls = {variant: _with_database(url, f"write_cost_{variant}") for variant in schemas}
-    for variant, statements in schemas.items():
-        _create(url, urls[variant], variant, statements)
+    for variant, checkout in schemas.items():
+        _create(url, urls[variant], variant, checkout)
     results = {(writers, variant): [] for writers in counts for variant in schemas}
     for _ in range(rounds):
         for writers, variant in results:
@@ -175,14 +170,17 @@ def _listen(url, ready):
             connection.notifies.clear()
 
 
-def _create(url, database_url, variant, statements):
+def _create(url, database_url, variant, checkout):
     with closing(connect(url, application_name="write_cost")) as admin:
         _run(admin, f"drop database if exists write_cost_{variant} with (force)")
         _run(admin, f"create database write_cost_{variant}")
+    if checkout:
+        migrate(database_url, checkout / "sql")
     with closing(connect(database_url, application_name="write_cost")) as admin:
-        _run(admin, next((CHECKOUT / "sql").glob("0001_*.sql")).read_text("utf-8"))
-        for statement in statements:
-            _run(admin, statement)
+        if not checkout:
+            _run(admin, next((CHECKOUT / "sql").glob("0001_*.sql")).read_text("utf-8"))
+        if variant == "bare":
+            _run(admin, BARE)
         _run(admin, f"insert into sessions (id, session_name) values ('{SESSION}', 'benchmark')")
 
 
