@@ -39,9 +39,9 @@ create sequence change_inbox_seq owned by change_inbox.seq;
 alter table change_log add column seq bigint;
 comment on column change_log.seq is 'What the change had in the inbox; null if it was never there.';
 
--- Its row is locked to give out ids, which takes the owner of the log. The snapshot is that of the last look: what it did
--- not see has an xid from its xmax on, or one of those that ran. Nothing depends on it but the speed of a look, which would else
--- wade through all rows that are deleted and not yet vacuumed.
+-- Its row is locked to give out ids, which takes the owner of the log. The snapshot is that of the last look that numbered
+-- all it saw. What that did not see has an xid from its xmax on, or one of those that ran: a look finds it by the index, and
+-- need not wade through all rows that are deleted and not yet vacuumed.
 create table change_sequencer (
     is_only  boolean primary key default true check (is_only),
     snapshot pg_snapshot not null
@@ -194,7 +194,8 @@ $$;
 -- Numbers changes for a while, looking every few milliseconds, and goes to sleep once nothing has come for ``linger``.
 --
 -- numbered: how many changes that were; null if another sequencer is awake, and nothing was done.
--- is_awake: it came to ``longest`` with more to do; the caller calls it again, with is_going_on.
+-- awake: null, or it came to ``longest`` with more to do: the caller calls it again with this as ``going_on``, by which it
+-- is known; if another has taken over meanwhile, nothing is done.
 -- Where transactions may be prepared, which can ring no bell, it does not sleep: it looks every 20 ms.
 -- horizon: null if all is well until the bell rings. Otherwise transactions are running that may have seen it awake and
 -- will not ring: the caller has to look now and then, until pg_snapshot_xmin(pg_current_snapshot()) has come to it.
@@ -206,8 +207,8 @@ $$;
 -- awake has an xid below the horizon, which is read after change_awake was set to 0. So once all below the horizon have
 -- ended, a last look sees all they did; and all others ring.
 create procedure sequence_changes(
-    is_going_on boolean, linger interval, longest interval,
-    inout numbered bigint default null, inout is_awake boolean default null, inout horizon xid8 default null)
+    going_on bigint, linger interval, longest interval,
+    inout numbered bigint default null, inout awake bigint default null, inout horizon xid8 default null)
 language plpgsql as $$
 declare
     began timestamptz := clock_timestamp();
@@ -216,19 +217,17 @@ declare
     number bigint;
     may_sleep boolean := current_setting('max_prepared_transactions') = '0';
 begin
-    if not is_going_on then
-        perform from public.change_sequencer for update;
-        if pg_sequence_last_value('public.change_awake') - date_part('epoch', began) * 1000 between 0 and 5000 then
-            commit;
-            return;
-        end if;
+    perform from public.change_sequencer for update;
+    if pg_sequence_last_value('public.change_awake') - date_part('epoch', began) * 1000 between 0 and 5000
+            and pg_sequence_last_value('public.change_awake') is distinct from going_on then
+        commit;
+        return;
     end if;
     awake_until := began + interval '1 second';
     perform setval('public.change_awake', (extract(epoch from awake_until) * 1000)::bigint);
     perform set_config('synchronous_commit', 'off', true);  -- nobody needs to find this after a crash
     commit;
     numbered := 0;
-    is_awake := false;
     loop
         number := public.number_changes();
         commit;
@@ -239,7 +238,8 @@ begin
         end if;
         exit when may_sleep and clock_timestamp() not between found_at and found_at + linger;
         if clock_timestamp() > began + longest then
-            is_awake := true;
+            -- A caller that is gone or frozen does not call again: the writers find out at once.
+            awake := setval('public.change_awake', (extract(epoch from clock_timestamp()) * 1000)::bigint + 100);
             return;
         elsif clock_timestamp() not between awake_until - interval '1 second' and awake_until - interval '500 milliseconds' then
             awake_until := clock_timestamp() + interval '1 second';

@@ -1025,7 +1025,7 @@ CREATE FUNCTION public.sealed(payload text, secret bytea) RETURNS text
         '01', E' \t')
 $$;
 
-CREATE PROCEDURE public.sequence_changes(IN is_going_on boolean, IN linger interval, IN longest interval, INOUT numbered bigint DEFAULT NULL::bigint, INOUT is_awake boolean DEFAULT NULL::boolean, INOUT horizon xid8 DEFAULT NULL::xid8)
+CREATE PROCEDURE public.sequence_changes(IN going_on bigint, IN linger interval, IN longest interval, INOUT numbered bigint DEFAULT NULL::bigint, INOUT awake bigint DEFAULT NULL::bigint, INOUT horizon xid8 DEFAULT NULL::xid8)
     LANGUAGE plpgsql
     AS $$
 declare
@@ -1035,19 +1035,17 @@ declare
     number bigint;
     may_sleep boolean := current_setting('max_prepared_transactions') = '0';
 begin
-    if not is_going_on then
-        perform from public.change_sequencer for update;
-        if pg_sequence_last_value('public.change_awake') - date_part('epoch', began) * 1000 between 0 and 5000 then
-            commit;
-            return;
-        end if;
+    perform from public.change_sequencer for update;
+    if pg_sequence_last_value('public.change_awake') - date_part('epoch', began) * 1000 between 0 and 5000
+            and pg_sequence_last_value('public.change_awake') is distinct from going_on then
+        commit;
+        return;
     end if;
     awake_until := began + interval '1 second';
     perform setval('public.change_awake', (extract(epoch from awake_until) * 1000)::bigint);
     perform set_config('synchronous_commit', 'off', true);  -- nobody needs to find this after a crash
     commit;
     numbered := 0;
-    is_awake := false;
     loop
         number := public.number_changes();
         commit;
@@ -1058,7 +1056,8 @@ begin
         end if;
         exit when may_sleep and clock_timestamp() not between found_at and found_at + linger;
         if clock_timestamp() > began + longest then
-            is_awake := true;
+            -- A caller that is gone or frozen does not call again: the writers find out at once.
+            awake := setval('public.change_awake', (extract(epoch from clock_timestamp()) * 1000)::bigint + 100);
             return;
         elsif clock_timestamp() not between awake_until - interval '1 second' and awake_until - interval '500 milliseconds' then
             awake_until := clock_timestamp() + interval '1 second';

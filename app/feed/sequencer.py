@@ -5,7 +5,7 @@ hosts is awake, in the database itself: ``sequence_changes`` in ``sql/`` numbers
 The others find it awake and leave it alone. Two at once do no harm but for the work; none at all, only delay: numbering
 is exact however many do it, and each sequencer looks at intervals even if it heard no bell.
 
-The one that numbered last answers the bell first. The others wait a moment, and step in if it does not.
+The one that numbered last answers the bell. The others look a moment later whether it did, and take its place if not.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ BELL = "change_bell"
 # lasts at most. Both in seconds, as is what follows.
 _LINGER = 0.05
 _LONGEST = 1.0
-# How long the others leave the bell to the first, and, where one is awake, to that one: it says so a second ahead.
+# How long the others leave the bell to the first.
 _DEFER = (0.15, 0.3)
-_LEAVE = (1.2, 2.0)
 # How often it looks for transactions that may have seen it awake and have not ended: often at first, then rarely.
 _STRAGGLERS = (0.02, 0.25)
 
@@ -42,7 +41,7 @@ State = Literal["away", "awake", "sleeping", "watching", "waiting for transactio
 class Sequencer:
     """Numbers changes; ``work`` is called by a Periodic, and waits for the bell itself.
 
-    ``is_first``: it numbered last, as far as it knows. ``totals`` counts what it ``numbered``, how often it was
+    ``is_first``: it was awake last, as far as it knows. ``totals`` counts what it ``numbered``, how often it was
     ``awake``, and what it found that nobody had rung for (``unrung``).
 
     Args:
@@ -57,6 +56,7 @@ class Sequencer:
         self._connect = connect
         self._check_seconds = check_seconds
         self._connection: Connection | None = None
+        self._awake: int | None = None  # by which the database knows that it goes on
 
     def work(self, _pause: Pause) -> float:
         """Number what there is, then wait for the bell; returns the seconds until the next call, 0.
@@ -87,29 +87,27 @@ class Sequencer:
 
     def _sequence(self, connection: Connection) -> str | None:
         """Be awake until nothing comes any more; returns the horizon up to which transactions have to end."""
-        is_awake, horizon = False, None
         while True:
             with connection.cursor() as cursor:
                 cursor.execute(
                     "call sequence_changes(%s, %s * interval '1 second', %s * interval '1 second')",
-                    (is_awake, _LINGER if self.is_first else 0, _LONGEST),
+                    (self._awake, _LINGER, _LONGEST),
                 )
-                [(numbered, is_awake, horizon)] = cursor.fetchall()
+                [(numbered, self._awake, horizon)] = cursor.fetchall()
             if numbered is None:
                 self.is_first, self.state = False, "watching"
                 return None
-            self.state = "awake"
+            self.is_first, self.state = True, "awake"
             self.totals["awake"] += 1
             self.totals["numbered"] += numbered
-            self.is_first = self.is_first or numbered > 0
-            if not is_awake:
-                self.state = "sleeping" if horizon is None else "waiting for transactions"
+            if self._awake is None:
                 return None if horizon is None else str(horizon)
 
     def _wait_for_bell(self, connection: Connection, horizon: str | None) -> None:
-        """Return when it rings, or when one has to look without."""
+        """Return when there is something to number, or may be."""
         seconds = _STRAGGLERS[0]
         while horizon is not None:
+            self.state = "waiting for transactions"
             if _rings(connection, seconds):
                 return
             # First the horizon, then the look: what has ended by then is seen.
@@ -117,18 +115,22 @@ class Sequencer:
                 horizon = None
             self.totals["numbered"] += _number(connection)
             seconds = min(seconds * 1.5, _STRAGGLERS[1])
-        if self.state == "watching":
-            _rings(connection, random.uniform(*_LEAVE), ends=False)
-            return
-        self.state = "sleeping"
-        while not _rings(connection, self._check_seconds):
-            _recognize(connection)
+        if self.is_first:
+            self.state = "sleeping"
+        while True:
+            rang = _rings(connection, self._check_seconds)
+            if rang and self.is_first:
+                return
+            if rang:
+                _rings(connection, random.uniform(*_DEFER), ends=False)
+            else:
+                _recognize(connection)
+            # Not as one that is awake: the first would take us for that, and leave the next bell to us.
             if found := _number(connection):
                 self.totals["numbered"] += found
-                self.totals["unrung"] += found
+                if self.is_first:
+                    self.totals["unrung"] += found
                 return
-        if not self.is_first:
-            _rings(connection, random.uniform(*_DEFER), ends=False)
 
 
 def _recognize(connection: Connection) -> None:

@@ -40,7 +40,7 @@ _FORBIDDEN = (
     "select fold_movements()",
     "insert into change_inbox (seq) values (1)",
     "select number_changes()",
-    "call sequence_changes(false, '1 second', '1 second')",
+    "call sequence_changes(null, '1 second', '1 second')",
     "select from change_sequencer for update",
     "select setval('change_awake', 9999999999999)",
     "lock table sessions",
@@ -141,7 +141,7 @@ class Faults:
     def sequence_besides(self) -> None:
         """Two are awake at once."""
         for _ in range(self._random.randint(1, 3)):
-            self._database.execute("call sequence_changes(true, '0.3 s', '1 s')")
+            self._database.execute("call sequence_changes(pg_sequence_last_value('change_awake'), '0.3 s', '1 s')")
 
     def number_besides(self) -> None:
         """Somebody else numbers, a few at a time."""

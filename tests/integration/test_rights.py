@@ -96,7 +96,7 @@ def test_a_role_that_may_only_connect_cannot_forge_changes(admin_url, role, kind
     "statement",
     [
         "select number_changes()",
-        "call sequence_changes(false, '1 second', '1 second')",
+        "call sequence_changes(null, '1 second', '1 second')",
         "select from change_sequencer for update",
         "begin; lock table change_inbox in access share mode",
         "insert into change_inbox (seq) values (1)",

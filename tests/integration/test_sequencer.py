@@ -143,23 +143,28 @@ def test_the_procedure_names_the_transactions_that_will_not_ring(sql, session):
     late = session()
     run(late, "begin")
     [(xid,)] = run(late, "select pg_current_xact_id()::text::bigint")
-    [(numbered, is_awake, horizon)] = sql("call sequence_changes(false, '0', '1 s')")
-    assert (numbered, is_awake) == (0, False)
+    [(numbered, awake, horizon)] = sql("call sequence_changes(null, '0', '1 s')")
+    assert (numbered, awake) == (0, None)
     assert int(horizon) > xid
     run(late, "rollback")
     assert sql("select pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8", horizon) == [(True,)]
-    assert sql("call sequence_changes(false, '0', '1 s')") == [(0, False, None)]
+    assert sql("call sequence_changes(null, '0', '1 s')") == [(0, None, None)]
 
 
 def test_only_one_is_awake_at_a_time(sql, session):
     awake, result = session(), []
-    thread = threading.Thread(target=lambda: result.extend(run(awake, "call sequence_changes(false, '10 s', '1 s')")))
+    thread = threading.Thread(target=lambda: result.extend(run(awake, "call sequence_changes(null, '10 s', '1 s')")))
     thread.start()
     until(lambda: sql("select pg_sequence_last_value('change_awake')")[0][0] > 0)
-    assert sql("call sequence_changes(false, '0', '1 s')") == [(None, None, None)]
+    assert sql("call sequence_changes(null, '0', '1 s')") == [(None, None, None)]
     sql(INSERT, "door")
     thread.join(timeout=30)
-    assert result == [(1, True, None)]
+    [(numbered, awake, horizon)] = result
+    assert (numbered, awake > 0, horizon) == (1, True, None)
+    # It goes on where it is known by what it was told, unless another has come.
+    assert sql("call sequence_changes(%s, '0', '1 s')", awake) == [(0, None, None)]
+    sql(AWAKE, 900)
+    assert sql("call sequence_changes(%s, '0', '1 s')", awake) == [(None, None, None)]
 
 
 def test_a_writer_that_sees_that_the_clock_was_set_back_rings(sql, session):
@@ -223,7 +228,7 @@ def test_two_at_once_number_everything_once(sql, session):
 
     def sequence(connection):
         while not done:
-            run(connection, "call sequence_changes(true, '0.05 s', '0.2 s')")
+            run(connection, "call sequence_changes(pg_sequence_last_value('change_awake'), '0.05 s', '0.2 s')")
 
     threads = [threading.Thread(target=sequence, args=(connection,)) for connection in connections]
     for thread in threads:
