@@ -174,7 +174,7 @@ def test_every_snapshot_and_what_follows_it_lead_to_the_rows_that_are_there(app,
     run_state_machine_as_test(
         lambda: Order(app, database_url),  # type: ignore[arg-type]
         settings=settings(
-            max_examples=100,
+            max_examples=50,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
