@@ -82,7 +82,7 @@ class Ring:
         return piece
 
     def between(self, after: int, upto: int, wanted: Filter) -> list[Change] | None:
-        """The matching changes after a cursor, up to another; None if the ring does not reach back that far."""
+        """The matching changes after a cursor, up to another, as far as it reaches; None if it does not reach back."""
         if after < self.floor:
             return None
         some = self._changes[bisect_right(self._ids, after) : bisect_right(self._ids, upto)]

@@ -79,7 +79,7 @@ def chunked(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def with_cursor(frame: bytes, cursor: int | Cursor) -> bytes:
+def with_cursor(frame: bytes, cursor: str | Cursor) -> bytes:
     """The frame of a change for a client that has seen some of what follows: with a cursor that says so."""
     return b"%b\nid: %b\n\n" % (frame.rpartition(b"\nid: ")[0], str(cursor).encode())
 

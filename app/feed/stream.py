@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # How soon to look again whether the Listener has come to what a client has seen already.
 _BEYOND_SECONDS = 0.005
+# Ids in one step of passing these: a few milliseconds.
+_BEYOND_IDS = 500
 _ACCESS_ENDED = "What let you in has ended or changed: it was revoked, has expired, or has other rights now."
 
 
@@ -156,7 +158,8 @@ class Stream:
     def _pass_beyond(self) -> bytes:
         """As ``_catch_up``, without what the client has seen, and with cursors that say what it has seen."""
         hub, subscription = self._hub, self._subscription
-        at, upto = subscription.cursor, min(hub.cursor, max(self._beyond))
+        at = subscription.cursor
+        upto = min(hub.cursor, max(self._beyond), at + _BEYOND_IDS)
         if at >= upto:  # the Listener has not come to them
             if self._has_told_outage == hub.is_available:
                 return self._tell_availability()
@@ -171,13 +174,13 @@ class Stream:
                 self._beyond = frozenset()
                 return self._connection(hub.cursor, "reset")
             changes, end = batch.changes, batch.cursor
-        known = Cursor(at, self._beyond)
         new = [change for change in changes if change.id not in self._beyond]
-        known_after = known.advanced(end)
-        subscription.advance(known_after.upto)
-        self._beyond = known_after.beyond
+        frames = _with_cursors(new, Cursor(at, self._beyond))
+        known = Cursor(at, self._beyond).advanced(end)
+        subscription.advance(known.upto)
+        self._beyond = known.beyond
         hub.counts["deliveries"] += len(new)
-        return b"".join([sse.with_cursor(change.frame, known.advanced(change.id)) for change in new])
+        return b"".join(frames)
 
     def _catch_up(self) -> bytes:
         hub, subscription = self._hub, self._subscription
@@ -237,3 +240,17 @@ class Stream:
             return sse.heartbeat_frame(self._sent_back)
         subscription.advance(max(subscription.cursor, self._hub.handed_out))
         return sse.heartbeat_frame(subscription.cursor)
+
+
+def _with_cursors(changes: list[Change], known: Cursor) -> list[bytes]:
+    """The frames of changes that a client does not know, each with what it knows then."""
+    frames, left, first = [], str(known).partition(",")[2], min(known.beyond, default=0)
+    for change in changes:
+        # What is left beyond is put into words anew only where a change comes up to it.
+        if change.id + 1 >= first:
+            known = known.advanced(change.id)
+            left, first = str(known).partition(",")[2], min(known.beyond, default=0)
+            frames.append(sse.with_cursor(change.frame, str(known)))
+        else:
+            frames.append(sse.with_cursor(change.frame, f"{change.id},{left}"))
+    return frames

@@ -15,8 +15,8 @@ from itertools import groupby
 # A PostgreSQL bigint has at most 19 digits. The text has to fit into a header, with room to spare.
 _TEXT = re.compile(r"[0-9]{1,19}(?:,[0-9]{1,19}(?:-[0-9]{1,19})?)*")
 _MAX_LENGTH = 2000
-# What a text may name beyond its first id: a range is short however long it is.
-MAX_BEYOND = 10_000
+# How many ids a text may name beyond its first: a range is short however many it holds, and anyone may send one.
+MAX_BEYOND = 1000
 
 
 @dataclass(frozen=True, slots=True)
