@@ -785,6 +785,7 @@ CREATE FUNCTION public.number_changes(most integer DEFAULT 10000) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     before pg_snapshot;
@@ -829,12 +830,14 @@ begin
         from (select home.newest + row_number() over (order by taken.seq) as id, taken.* from taken, home) as next
         returning id, table_name, action, session_id, payload
     ), sized as (
-        select n.*, octet_length(payload) as bytes, sum(octet_length(payload)) over (order by id) as upto from numbered n
+        select n.*, octet_length(payload) as bytes, sum(octet_length(payload)) over (order by id) as upto,
+               count(*) over () <= 16 as is_small
+        from numbered n
     ), told as (
         select pg_notify(
             case table_name when 'sessions' then 'session_changes' when 'people_movements' then 'movement_changes'
                             when 'alert_logs' then 'alert_changes' else 'metrics_changes' end,
-            case when bytes < 7900 and upto <= 100000 then public.sealed(payload, secret)
+            case when bytes < 7900 and is_small then public.sealed(payload, secret)
                  when bytes < 8000 and upto <= 100000 then payload
                  else '{"id":' || id || ',"table":"' || table_name || '","action":"' || action
                      || '","session_id":' || coalesce('"' || session_id || '"', 'null') || '}' end)
@@ -1030,6 +1033,9 @@ CREATE PROCEDURE public.sequence_changes(IN going_on bigint, IN linger interval,
     AS $$
 declare
     began timestamptz := clock_timestamp();
+    looked_at timestamptz;
+    numbered_at timestamptz;
+    rest double precision;
     found_at timestamptz := began;
     awake_until timestamptz;
     number bigint;
@@ -1047,8 +1053,11 @@ begin
     commit;
     numbered := 0;
     loop
+        looked_at := clock_timestamp();
         number := public.number_changes();
+        numbered_at := clock_timestamp();
         commit;
+        rest := 2 * date_part('epoch', numbered_at - looked_at) + 8 * date_part('epoch', clock_timestamp() - numbered_at);
         numbered := numbered + number;
         began := least(began, clock_timestamp());  -- whatever is done to the clock
         if number > 0 then
@@ -1067,8 +1076,8 @@ begin
         end if;
         if clock_timestamp() not between found_at and found_at + linger then
             perform pg_sleep(0.02);
-        elsif number < 500 then
-            perform pg_sleep(0.0025);
+        elsif number < 1000 then  -- with more to do, there is no time to rest
+            perform pg_sleep(least(greatest(rest, 0.001), 0.04));
         end if;
     end loop;
     perform setval('public.change_awake', 0);

@@ -1,8 +1,8 @@
 """Listener: the greenlet that LISTENs and hands changes on in cursor order.
 
-Invariant: every change of the log is published once, in order. A payload that the triggers have sealed is believed if
-it is the very next change. Any other NOTIFY is a doorbell, because any role that may connect can send one: the log,
-which only its triggers write, is read after the Listener's own cursor, exactly as clients do.
+Invariant: every change of the log is published once, in order. A payload that number_changes() has sealed is believed
+if it is the very next change. Any other NOTIFY is a doorbell, because any role that may connect can send one: the log,
+which only its owner writes, is read after the Listener's own cursor, exactly as clients do.
 
 It also reads the log at intervals when nothing was notified, which proves that it still hears: a silently dead
 connection fails within seconds, and a change without a NOTIFY is still published, and counted. It reconnects forever.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import select
 import time
 from collections import Counter, deque
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 State = Literal["connecting", "live", "reconnecting", "stopped"]
 _EVERYTHING = Filter(frozenset(TOPICS))
+# How the payloads of number_changes() begin, sealed or not.
+_ID = re.compile(r'\{"id":([0-9]{1,18}),')
 # Back-off between attempts, in seconds, before jitter: quick at first, as after a restart; the last value repeats.
 _BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -168,7 +171,9 @@ class Listener:
             except ValueError:  # sealed, but unreadable: the reader of the log knows what stands for it
                 change = None
             if change is None:
-                is_complete = False
+                # What an unsealed one says is used to leave the log unread at most, so a false one gains nothing.
+                number = _ID.match(text)
+                is_complete = is_complete and number is not None and int(number[1]) <= cursor
             elif change.id == cursor + 1:
                 changes.append(change)
                 cursor = change.id

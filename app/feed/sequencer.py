@@ -26,8 +26,8 @@ from app.feed.periodic import Pause
 log = logging.getLogger(__name__)
 
 BELL = "change_bell"
-# How long it looks by itself after the last change, every 2.5 ms, before it has to be rung for; and how long a call
-# lasts at most. Both in seconds, as is what follows.
+# How long it looks by itself after the last change, before it has to be rung for; and how long a call lasts at most.
+# Both in seconds, as is what follows.
 _LINGER = 0.05
 _LONGEST = 1.0
 # How long the others leave the bell to the first.
@@ -82,7 +82,7 @@ class Sequencer:
         connection = self._connect()
         with connection.cursor() as cursor:
             cursor.execute(f"listen {BELL}")
-        _recognize(connection)
+        self.totals["numbered"] += _check(connection)
         return connection
 
     def _sequence(self, connection: Connection) -> str | None:
@@ -123,21 +123,22 @@ class Sequencer:
                 return
             if rang:
                 _rings(connection, random.uniform(*_DEFER), ends=False)
-            else:
-                _recognize(connection)
             # Not as one that is awake: the first would take us for that, and leave the next bell to us.
-            if found := _number(connection):
+            if found := _number(connection) if rang else _check(connection):
                 self.totals["numbered"] += found
                 if self.is_first:
                     self.totals["unrung"] += found
                 return
 
 
-def _recognize(connection: Connection) -> None:
+def _check(connection: Connection) -> int:
+    """Number what there is, in a log that is this database's own: that of a copy restarts instead."""
     with connection.cursor() as cursor:
-        cursor.execute("select recognize_database()")
-        if cursor.fetchall() == [(True,)]:
-            log.error("this database is a copy or was restored: its change log restarts and all streams are reset")
+        cursor.execute("select case when not recognize_database() then number_changes() end")
+        [(number,)] = cursor.fetchall()
+    if number is None:
+        log.error("this database is a copy or was restored: its change log restarts and all streams are reset")
+    return int(number or 0)
 
 
 def _is_past(connection: Connection, horizon: str) -> bool:

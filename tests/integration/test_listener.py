@@ -13,6 +13,7 @@ import pytest
 
 from app.feed.feed import raise_file_limit
 from app.feed.listener import Listener
+from app.feed.log import read_after
 from app.postgres.connections import connect
 from tests.making import payload
 
@@ -163,6 +164,27 @@ def test_a_sealed_notification_of_the_next_change_is_believed(listener, heard, s
     assert heard.starts == [(0, [*range(1, 25)])]
     assert heard.names == [f"Tür {n}" for n in range(1, 9)] * 3
     assert one.counts["failures"] == 0
+
+
+def test_a_batch_of_many_is_not_sealed_but_read_from_the_log_once(listener, heard, sql, monkeypatch, sent):
+    reads = []
+
+    def read(*arguments):
+        reads.append(arguments)
+        return read_after(*arguments)
+
+    one = listener()
+    monkeypatch.setattr("app.feed.listener.read_after", read)
+    sql("insert into sessions (session_name) select 'door ' || n from generate_series(1, 100) as n")
+    until(lambda: one.cursor == 100, one)
+    text = sent()
+    assert text.startswith('{"id":')
+    assert text == text.rstrip()
+    # The rest of its notifications, which may come in pieces, say nothing new.
+    sql("insert into sessions (session_name) values ('gate')")
+    until(lambda: one.cursor == 101, one)
+    assert heard.names == [*(f"door {n}" for n in range(1, 101)), "gate"]
+    assert len(reads) == 1
 
 
 @pytest.fixture
