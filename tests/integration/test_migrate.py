@@ -2,6 +2,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import psycopg2
@@ -12,6 +13,7 @@ from app.postgres.connections import connect
 from app.postgres.migrate import FOLDER, MigrationError, migrate
 from app.postgres.schema import FILE, schema_of
 from tests.serving import environment
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -83,6 +85,78 @@ def test_runners_at_the_same_time_apply_each_file_once(database_url, folder):
     for thread in threads:
         thread.join()
     assert sorted(results) == [[], [], [], ["9998_slow.sql"]]
+
+
+@pytest.fixture
+def writer(database_url):
+    """A connection amid a transaction; nothing it does may wait for longer than it says."""
+    connection = psycopg2.connect(database_url, application_name="a writer", options="-c lock_timeout=20s")
+    yield connection
+    connection.close()
+
+
+def run(connection, statement):
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.fixture
+def migrating(database_url, folder):
+    """Applies a file that changes tables, in a thread."""
+    with ThreadPoolExecutor() as pool:
+
+        def start():
+            (folder / "9998_change_tables.sql").write_text(
+                "alter table sessions add seen int; alter table people_movements add seen int;"
+            )
+            return pool.submit(migrate, database_url, folder)
+
+        yield start
+
+
+def waits_for(url, table):
+    """Whether the migration waits for this table."""
+    return query(
+        url,
+        "select count(*) from pg_locks join pg_stat_activity using (pid) where application_name = 'migrate'"
+        f" and not granted and relation = '{table}'::regclass",
+    ) == [(1,)]
+
+
+def test_a_writer_that_refers_to_another_table_is_let_through(database_url, writer, migrating):
+    run(writer, "insert into sessions (session_name) values ('door')")
+    writer.commit()
+    run(writer, "lock table people_movements in row exclusive mode")  # as an INSERT does before it looks at sessions
+    migration = migrating()
+    until(lambda: waits_for(database_url, "people_movements"), 30, "the migration to wait for the writer")
+    run(writer, "set lock_timeout = '1ms'")
+    run(
+        writer,
+        "insert into people_movements (session_id, person_id, movement_direction) select id, 1, 'in' from sessions",
+    )
+    writer.commit()
+    assert migration.result(timeout=30) == ["9998_change_tables.sql"]
+
+
+def test_a_transaction_that_stays_open_holds_up_the_migration_and_nobody_else(database_url, writer, migrating, caplog):
+    run(writer, "insert into sessions (session_name) values ('door')")
+    migration = migrating()
+    until(lambda: "a writer" in caplog.text, 30, "the migration to give way")
+    assert "and gives way meanwhile. Process" in caplog.text
+    query(database_url, "update alert_thresholds set is_active = is_active returning 1")
+    assert not migration.done()
+    writer.commit()
+    assert migration.result(timeout=30) == ["9998_change_tables.sql"]
+
+
+def test_a_migration_does_not_wait_for_ever(database_url, writer, migrating, monkeypatch):
+    monkeypatch.setattr("app.postgres.migrate._PATIENCE", 0.1)
+    run(writer, "insert into sessions (session_name) values ('door')")
+    migration = migrating()
+    with pytest.raises(MigrationError, match=r"9998_change_tables\.sql waited .* Process \d+ \(a writer\)"):
+        migration.result(timeout=30)
+    writer.rollback()
+    assert query(database_url, "select count(*) from schema_migrations where name like '9998%'") == [(0,)]
 
 
 def test_an_unreachable_database_is_an_operational_error():
