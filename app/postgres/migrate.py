@@ -30,8 +30,8 @@ FOLDER = CHECKOUT / "sql"
 # Those with foreign keys come before what these refer to, as a writer takes its locks: locked the other way round, each
 # could wait for the other.
 _TABLES = ("people_movements", "realtime_metrics", "alert_logs", "alert_thresholds", "sessions")
-# How long to wait for a lock, as shares of deadlock_timeout: that is when PostgreSQL looks for a deadlock and ends one of
-# the two, which shall not be the writer. But it is also when a VACUUM of its own gives way, and not before.
+# How long to wait for a lock, as shares of deadlock_timeout: that is when PostgreSQL looks for a deadlock and ends one
+# of the two, which shall not be the writer. But it is also when a VACUUM of its own gives way, and not before.
 _LOCK_TIMEOUT, _LOCK_TIMEOUT_BESIDE_VACUUM = 0.5, 1.5
 # How long to try for, and the longest pause between two tries, in seconds.
 _PATIENCE = 300.0
