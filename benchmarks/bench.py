@@ -66,9 +66,9 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def database(**settings: str) -> Iterator[Server]:
-    """An embedded PostgreSQL, migrated, away from the measured core."""
-    with folder() as path, on_core(OTHERS):
+def database(*, cores: Iterable[int] = OTHERS, **settings: str) -> Iterator[Server]:
+    """An embedded PostgreSQL, migrated; away from the measured core unless told otherwise."""
+    with folder() as path, on_core(cores):
         server = Server(path, **settings)
         server.start()
         try:

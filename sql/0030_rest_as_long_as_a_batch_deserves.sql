@@ -3,8 +3,8 @@
 --
 -- Each batch has a cost of its own, however few changes are in it, and its flush makes those wait who want to flush next. So
 -- it rests eight times as long as the flush took and twice as long as the rest of the batch did: writers keep eight ninths
--- of the disk, whatever its speed, and where much is written a batch holds more. While nothing comes, a look costs some 30
--- microseconds.
+-- of the disk, whatever its speed, and where much is written a batch holds more. It never rests for longer than 40 ms, and for
+-- less where many changes come, so that these are not late. While nothing comes, a look costs some 30 microseconds.
 
 -- Gives ids to what is committed and has none, lowest seq first, at most so many; returns how many. Anyone who needs an
 -- exact cursor now may call it, beside any number of others, in a transaction of its own.
@@ -146,8 +146,8 @@ begin
         end if;
         if clock_timestamp() not between found_at and found_at + linger then
             perform pg_sleep(0.02);
-        elsif number < 1000 then  -- with more to do, there is no time to rest
-            perform pg_sleep(least(greatest(rest, 0.001), 0.04));
+        else
+            perform pg_sleep(least(greatest(rest, 0.001), 0.04, 0.75 / greatest(number, 1)));
         end if;
     end loop;
     perform setval('public.change_awake', 0);
