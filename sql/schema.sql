@@ -1076,8 +1076,8 @@ begin
         end if;
         if clock_timestamp() not between found_at and found_at + linger then
             perform pg_sleep(0.02);
-        elsif number < 1000 then  -- with more to do, there is no time to rest
-            perform pg_sleep(least(greatest(rest, 0.001), 0.04));
+        else
+            perform pg_sleep(least(greatest(rest, 0.001), 0.04, 0.75 / greatest(number, 1)));
         end if;
     end loop;
     perform setval('public.change_awake', 0);
