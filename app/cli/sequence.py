@@ -29,14 +29,17 @@ def command() -> None:
             partial(connect, url, application_name="people-feed sequencer"),
             check_seconds=config.listener_check_seconds,
         )
-        loop = Periodic(
-            "numbering changes", sequencer.work, retry_seconds=1.0, grace_seconds=0.0, at_end=sequencer.close
+        loops = (
+            Periodic("numbering changes", sequencer.work, retry_seconds=1.0, grace_seconds=0.0, at_end=sequencer.close),
+            Periodic("making room in the inbox", sequencer.tidy, first_seconds=5.0),
         )
         use_gevent()
         for number in (signal.SIGINT, signal.SIGTERM):
             gevent.signal_handler(number, stopped.set)
-        loop.start()
+        for loop in loops:
+            loop.start()
         click.echo("Numbering changes as they are committed. Ctrl-C ends it.")
         stopped.wait()
-        loop.stop()
+        for loop in loops:
+            loop.stop()
     click.echo(f"Numbered {sequencer.totals['numbered']} changes.")

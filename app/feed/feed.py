@@ -100,6 +100,7 @@ class Feed:
                 grace_seconds=0.0,  # the database goes on by itself for the second that a call takes
                 at_end=sequencer.close,
             ),
+            Periodic("making room in the inbox", sequencer.tidy, first_seconds=5.0),
             Periodic("sending heartbeats", _heartbeat(hub, config.heartbeat_seconds)),
             Periodic("evaluating alerts", alerts.work, first_seconds=0.5, at_end=alerts.close),
             Periodic("updating the counts", counts.work, first_seconds=1.0, jitter=0.4, at_end=counts.close),

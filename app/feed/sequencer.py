@@ -16,6 +16,7 @@ import select
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from typing import Literal
 
 from gevent.select import poll
@@ -32,6 +33,10 @@ _LINGER = 0.05
 _LONGEST = 1.0
 # How long the others leave the bell to the first.
 _DEFER = (0.15, 0.3)
+# After how many changes the inbox is vacuumed, and how often it looks whether there were so many, in seconds. Autovacuum
+# comes once a minute at best: by then ten thousand changes a second have made a gigabyte of it, which goes to the disk.
+_TIDY_AFTER = 20_000
+_TIDY_SECONDS = 5.0
 # How often it looks for transactions that may have seen it awake and have not ended: often at first, then rarely.
 _STRAGGLERS = (0.02, 0.25)
 
@@ -39,7 +44,7 @@ State = Literal["away", "awake", "sleeping", "watching", "waiting for transactio
 
 
 class Sequencer:
-    """Numbers changes; ``work`` is called by a Periodic, and waits for the bell itself.
+    """Numbers changes; ``work`` and ``tidy`` are called by a Periodic each. ``work`` waits for the bell itself.
 
     ``is_first``: it was awake last, as far as it knows. ``totals`` counts what it ``numbered``, how often it was
     ``awake``, and what it found that nobody had rung for (``unrung``).
@@ -57,6 +62,7 @@ class Sequencer:
         self._check_seconds = check_seconds
         self._connection: Connection | None = None
         self._awake: int | None = None  # by which the database knows that it goes on
+        self._tidied = 0  # what it had numbered when it last tidied the inbox
 
     def work(self, _pause: Pause) -> float:
         """Number what there is, then wait for the bell; returns the seconds until the next call, 0.
@@ -71,6 +77,21 @@ class Sequencer:
             self.close()
             raise
         return 0.0
+
+    def tidy(self, _pause: Pause) -> float:
+        """Make room in the inbox if much has gone through it; returns the seconds until the next call.
+
+        Called by a Periodic of its own, on a connection of its own: changes that wait for their ids cannot wait for it.
+
+        Raises:
+            psycopg2.Error: the database is unavailable or refused.
+        """
+        numbered = self.totals["numbered"]
+        if numbered >= self._tidied + _TIDY_AFTER:
+            with closing(self._connect()) as connection, connection.cursor() as cursor:
+                cursor.execute("vacuum (truncate false, skip_locked) change_inbox")
+            self._tidied = numbered
+        return _TIDY_SECONDS
 
     def close(self) -> None:
         """Close the connection; the next call of ``work`` opens another one."""

@@ -119,6 +119,22 @@ def test_at_rest_it_is_asleep_and_asks_nothing(sql, sequencer):
     assert (sql(question), one.totals["awake"]) == (before, awake)
 
 
+def test_the_inbox_does_not_grow_however_much_goes_through_it(sql, sequencer):
+    """Without autovacuum, which comes too late at best."""
+    one = sequencer()
+    sql("alter table change_inbox set (autovacuum_enabled = off)")
+    many = "insert into sessions (session_name) select 'door' from generate_series(1, 20000)"
+    sizes = []
+    for round_ in range(1, 4):
+        sql(many)
+        reach(lambda round_=round_: one.totals["numbered"] == round_ * 20000)
+        one.tidy(lambda _seconds: False)
+        sizes.append(sql("select pg_relation_size('change_inbox')")[0][0])
+        one.tidy(lambda _seconds: False)  # nothing has come since
+    assert sizes[2] < 1.5 * sizes[0]
+    reach(lambda: sql("select vacuum_count from pg_stat_user_tables where relname = 'change_inbox'") == [(3,)])
+
+
 def test_a_transaction_that_saw_it_awake_and_commits_when_it_sleeps_is_waited_for(sql, sequencer, session):
     """It does not ring: the sequencer has to remember."""
     late = session()
