@@ -66,7 +66,7 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def database(*, cores: Iterable[int] = OTHERS, **settings: str) -> Iterator[Server]:
+def database(cores: Iterable[int] = OTHERS, /, **settings: str) -> Iterator[Server]:
     """An embedded PostgreSQL, migrated; away from the measured core unless told otherwise."""
     with folder() as path, on_core(cores):
         server = Server(path, **settings)

@@ -47,7 +47,7 @@ def main() -> None:
     everywhere = SERVED | OTHERS  # the database is what is measured here, and its writer has to be fast enough
     os.sched_setaffinity(0, everywhere)
     with (
-        database(cores=everywhere) as server,
+        database(everywhere) as server,
         feed(server.url()) as ours,
         Load(ours.port, options.clients, dense=True) as load,
     ):

@@ -33,8 +33,8 @@ _LINGER = 0.05
 _LONGEST = 1.0
 # How long the others leave the bell to the first.
 _DEFER = (0.15, 0.3)
-# After how many changes the inbox is vacuumed, and how often it looks whether there were so many, in seconds. Autovacuum
-# comes once a minute at best: by then ten thousand changes a second have made a gigabyte of it, which goes to the disk.
+# After how many changes the inbox is vacuumed, and how often it looks whether there were so many, in seconds.
+# Autovacuum comes once a minute at best, and ten thousand changes a second have made a gigabyte of it by then.
 _TIDY_AFTER = 20_000
 _TIDY_SECONDS = 5.0
 # How often it looks for transactions that may have seen it awake and have not ended: often at first, then rarely.
