@@ -18,7 +18,7 @@ from sqlalchemy import Connection, TextClause
 from app.api.current import current_feed
 from app.api.sessions import SESSIONS
 from app.postgres.counts import DOORS, FLOW, PROFILE, QUIET_SECONDS, SESSION_STATISTICS, TODAY_AND_NOW, TREND_COUNTS
-from app.postgres.tables import read_exactly
+from app.postgres.snapshot import read_exactly
 from app.rest.document import Endpoints
 from app.rest.problems import FieldError
 from app.rest.resource import problem_response

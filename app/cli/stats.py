@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app.cli.database import current_config, database
 from app.postgres.counts import QUIET_SECONDS, TODAY_AND_NOW
-from app.postgres.tables import snapshot
+from app.postgres.snapshot import snapshot
 
 _LOG = text("""
 select json_build_object(

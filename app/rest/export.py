@@ -20,7 +20,8 @@ from pydantic import Field, create_model
 from sqlalchemy import ColumnElement, DateTime, Engine, Select, Text, case, cast, func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.postgres.tables import db, read_exactly
+from app.postgres.snapshot import read_exactly
+from app.postgres.tables import db
 from app.rest.lists import filter_fields, filters
 from app.rest.paging import Order, Position
 from app.rest.resource import Resource

@@ -15,7 +15,7 @@ from pydantic import Field, WithJsonSchema, create_model
 from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, or_, select
 
 from app.postgres.cursor import Cursor
-from app.postgres.tables import read_exactly
+from app.postgres.snapshot import read_exactly
 from app.rest.paging import Order, Position
 from app.rest.resource import Resource
 from app.rest.rows import conditional, row_response

@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from app.postgres.connections import connect
 from app.postgres.cursor import Cursor
-from app.postgres.tables import read_exactly
+from app.postgres.snapshot import read_exactly
 
 WRITERS = st.integers(0, 2)
 KEYS = st.integers(1, 3)
