@@ -7,7 +7,8 @@ again on HUP, so what has to live on is kept in ``app.arbiter``.
 import os
 import signal
 
-from app import arbiter
+from app import arbiter, logs
+from app.gunicorn_log import Log
 
 _config = arbiter.read_config(os.environ)
 _LINGER_SECONDS = 1.0
@@ -28,8 +29,9 @@ forwarder_headers = ""
 forwarded_allow_ips = ""
 secure_scheme_headers = {}
 logger_class = "app.gunicorn_log.Log"
+Log.line_format = logs.formatter(_config)
 graceful_timeout = 30
-loglevel = "warning"
+loglevel = _config.log_level
 
 
 def on_starting(server):

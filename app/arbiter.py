@@ -21,6 +21,7 @@ from typing import NoReturn
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
+from app import logs
 from app.access.start import add_admin, has_users, offer_setup
 from app.config import Config, ConfigError
 from app.postgres.connections import connect
@@ -47,7 +48,7 @@ def read_config(environ: Mapping[str, str]) -> Config:
 def start(config: Config, addresses: list[tuple[str, int] | str]) -> None:
     """Check that ``addresses`` are free to listen on, start the embedded server if it is wanted, and migrate."""
     global _server
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logs.set_up(config)
     for address in addresses:
         _check_free(address)
     atexit.register(_stop_in, os.getpid())  # also if gunicorn gives up early

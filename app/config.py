@@ -70,6 +70,8 @@ class Config:
     time_zone: str = "UTC"
     retention_hours: float = 72.0
     retention_bytes: int = 4 * 1024**3
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
 
     @property
     def bind(self) -> str:
@@ -145,6 +147,8 @@ class _Reader:
             time_zone=self._time_zone(default.time_zone),
             retention_hours=retention_hours,
             retention_bytes=retention_bytes,
+            log_format=self._word("LOG_FORMAT", default.log_format, ("text", "json")),
+            log_level=self._word("LOG_LEVEL", default.log_level, ("debug", "info", "warning", "error")),
         )
         if self._problems:
             raise ConfigError("\n".join(self._problems))

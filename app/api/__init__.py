@@ -27,6 +27,7 @@ from app.rest.body import register_bodies
 from app.rest.compression import register_compression
 from app.rest.document import register_document
 from app.rest.problems import register_problems
+from app.rest.request_id import register_request_ids
 from app.rest.validation import RowIdConverter
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # 10 000 movements with every field are about 5 MB
@@ -34,6 +35,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024  # 10 000 movements with every field are about
 
 def register(app: Flask) -> None:
     """Put the endpoints, their OpenAPI document and the problem documents on the app."""
+    register_request_ids(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.strict_slashes = False
     app.url_map.converters["row"] = RowIdConverter

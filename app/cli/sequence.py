@@ -5,7 +5,6 @@ Invariant: as many of these and of workers may run as one likes; one is awake at
 
 from __future__ import annotations
 
-import logging
 import signal
 from functools import partial
 
@@ -13,6 +12,7 @@ import click
 import gevent
 from gevent.event import Event
 
+from app import logs
 from app.cli.database import current_config, database
 from app.feed.periodic import Periodic
 from app.feed.sequencer import Sequencer
@@ -22,8 +22,8 @@ from app.postgres.connections import connect, use_gevent
 @click.command("sequence")
 def command() -> None:
     """Give ids to changes until stopped; every worker of the feed does it by itself."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     config, stopped = current_config(), Event()
+    logs.set_up(config, level="info")
     with database() as url:
         sequencer = Sequencer(
             partial(connect, url, application_name="people-feed sequencer"),

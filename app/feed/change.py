@@ -120,6 +120,10 @@ class Filter:
     session_id: str | None = None
     resolved: bool | None = None
 
+    def __str__(self) -> str:
+        topics = ", ".join(sorted(self.topics))
+        return topics if self.session_id is None else f"{topics} of session {self.session_id}"
+
     def matches(self, change: Change) -> bool:
         """Whether the new or the old row matches, or the whole table is concerned."""
         if change.topic not in self.topics:

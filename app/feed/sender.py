@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import time
 from collections.abc import Iterator
 
 import gevent
@@ -42,7 +43,7 @@ class Sender:
         stuck_seconds: a client that reads no byte for this long is cut.
     """
 
-    __slots__ = ("_client", "_hub", "_sock", "_stream", "_stuck_seconds", "_subscription")
+    __slots__ = ("_began_at", "_client", "_hub", "_sock", "_stream", "_stuck_seconds", "_subscription")
 
     def __init__(
         self,
@@ -59,6 +60,8 @@ class Sender:
         self._sock = sock
         self._stuck_seconds = stuck_seconds
         self._client: ClientSocket | None = None
+        self._began_at = time.monotonic()
+        log.info("a stream of %s began: %s", subscription.address, subscription.filter)
 
     def __iter__(self) -> Iterator[bytes]:
         """The response's bytes, as WSGI asks for them.
@@ -128,4 +131,9 @@ class Sender:
         if client is not None:
             subscription.client = None
             client.close()
-        log.debug("a stream of %s ended: %s", subscription.address, subscription.gone or "drained")
+        seconds = time.monotonic() - self._began_at
+        log.info("a stream of %s ended after %.1f s: %s", subscription.address, seconds, self._end())
+
+    def _end(self) -> str:
+        subscription = self._subscription
+        return subscription.gone or ("its access ended" if subscription.is_expelled else "drained")

@@ -15,7 +15,7 @@ _ALLOWED = {
     "Access-Control-Allow-Headers": _SENT,
     "Access-Control-Max-Age": "600",
 }
-_EXPOSED = "Last-Event-ID, Link, Location, ETag, Retry-After"
+_EXPOSED = "Last-Event-ID, Link, Location, ETag, Retry-After, X-Request-ID"
 
 
 def register_cors(app: Flask, origins: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from app.config import CHECKOUT
 # Each floor may import the floors before it, and itself. Rooms on the same floor do not know each other.
 FLOORS = (
     ("app.config",),
-    ("app.postgres",),
+    ("app.postgres", "app.logs"),
     ("app.feed", "app.rest", "app.access"),
     ("app.api", "app.cli", "app.website", "app.arbiter", "app.gunicorn_log", "app.gunicorn_worker"),
     ("app",),
