@@ -24,6 +24,7 @@ from app.feed.listener import Listener, Register
 from app.feed.log import ChangeLog
 from app.feed.periodic import Pause, Periodic
 from app.feed.pruner import Pruner
+from app.feed.rollups import Rollups
 from app.feed.sequencer import Sequencer
 from app.feed.subscription import Subscription
 from app.postgres.connections import connect, use_gevent
@@ -80,6 +81,7 @@ class Feed:
             hours=config.retention_hours,
             most_bytes=config.retention_bytes,
         )
+        rollups = Rollups(partial(connect, database_url, application_name="people-feed rollups", is_patient=True))
         counts = Counts(
             partial(connect, database_url, application_name="people-feed counts"),
             silence_seconds=config.session_silence_seconds,
@@ -103,6 +105,7 @@ class Feed:
             Periodic("sending heartbeats", _heartbeat(hub, config.heartbeat_seconds)),
             Periodic("evaluating alerts", alerts.work, first_seconds=0.5, at_end=alerts.close),
             Periodic("updating the counts", counts.work, first_seconds=1.0, jitter=0.4, at_end=counts.close),
+            Periodic("folding the readings", rollups.work, first_seconds=5.0, jitter=0.5, at_end=rollups.close),
             Periodic("pruning the change log", pruner.work, first_seconds=60.0, jitter=0.5),
         )
         return cls(config, database_url, hub, listener, ChangeLog(database_url), sequencer, periodic)
