@@ -1,12 +1,14 @@
-"""Series of readings, against what plain SQL says of the same rows; minutes and hours."""
+"""Series of readings, against what plain SQL says of the same rows; minutes, hours, and readings that age out."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
+from app.feed.pruner import Pruner, prune_readings
 from app.feed.rollups import Rollups
 from app.postgres.connections import connect
 
@@ -42,6 +44,19 @@ def fold(connection, writer):
         writer.execute("select number_changes()")
         rollups.update(connection)
         return rollups.totals
+
+    return work
+
+
+@pytest.fixture
+def age(connection):
+    """Let the readings before a time age out, and the minutes before another; returns how many of both went."""
+
+    def work(before, minutes_before=None):
+        def days(time):
+            return None if time is None else (datetime.now(UTC) - time) / timedelta(days=1)
+
+        return sum(prune_readings(connection, days=days(before), minutes_days=days(minutes_before)))
 
     return work
 
@@ -196,10 +211,11 @@ def test_minutes_are_filled_anew_where_the_log_was_pruned_before_they_were_folde
 
 
 def test_nothing_is_left_of_readings_that_were_truncated_and_of_sessions_that_were_deleted(
-    client, session_id, writer, fold
+    client, session_id, writer, fold, age
 ):
     read(writer, session_id, 500, seconds=60)
     fold()
+    age(START + timedelta(hours=3))
     writer.execute("truncate realtime_metrics")
     assert series(client, session_id, until=START + timedelta(days=1))["points"] == []
     read(writer, session_id, 1, start=START)
@@ -233,6 +249,108 @@ def test_what_no_camera_can_mean_neither_stops_the_fold_nor_breaks_the_answer(cl
     fold()
     [point] = series(client, session_id, until=START + timedelta(days=1))["points"]
     assert point["fps_current"] == {"min": 1.7e308, "mean": 1e290, "max": 1.7e308}
+
+
+def test_what_readings_said_stays_when_they_age_out(client, session_id, writer, fold, age):
+    read(writer, session_id, 3000, seconds=20)
+    until = START + timedelta(days=1)
+    asked = ((START, until), (START, START + timedelta(days=30)))
+    before = [series(client, session_id, *one)["points"] for one in asked]
+    fold()
+    # In the middle of a minute and an hour; once with changes that are not folded.
+    writer.execute("update realtime_metrics set fps_current = fps_current + 1")
+    changed = [series(client, session_id, *one)["points"] for one in asked]
+    assert changed != before
+    assert age(START + timedelta(hours=4, minutes=17, seconds=30)) == 257 * 3
+    writer.execute("select count(*) from realtime_metrics")
+    assert writer.fetchone() == (3000 - 257 * 3,)
+    for _ in range(2):
+        for one, points in zip(asked, changed, strict=True):
+            agrees(series(client, session_id, *one), read_again(points))
+        fold()
+    assert series(client, session_id)["resolution"] == "minutes"
+    # A reading that comes late is added to what is left of its minute, before and after it ages out as well.
+    read(writer, session_id, 30, start=START + timedelta(minutes=5), people="500")
+    added = [series(client, session_id, *one)["points"] for one in asked]
+    assert [sum(point["readings"] for point in points) for points in added] == [3030, 3030]
+    assert added[0][1]["current_people_count"]["max"] == 500
+    fold()
+    assert age(START + timedelta(hours=4, minutes=17, seconds=30)) == 30
+    for one, points in zip(asked, added, strict=True):
+        agrees(series(client, session_id, *one), read_again(points))
+
+
+def test_hours_stay_when_minutes_age_out(client, session_id, writer, fold, age):
+    read(writer, session_id, 1000, seconds=60)
+    fold()
+    long = START + timedelta(days=30)
+    hours = series(client, session_id, until=long)["points"]
+    assert age(START + timedelta(hours=6), START + timedelta(hours=3)) == 360 + 180
+    assert series(client, session_id, until=long)["points"] == hours
+    short = series(client, session_id)
+    assert (short["resolution"], short["points"][0]["readings"]) == ("hours", 60)
+    assert series(client, session_id, START + timedelta(hours=3), START + timedelta(hours=4))["resolution"] == "minutes"
+    read(writer, session_id, 10)
+    assert age(START + timedelta(hours=6), START + timedelta(hours=3)) == 10
+    assert series(client, session_id)["points"][0]["readings"] == 70
+
+
+def test_nobody_is_told_of_readings_that_age_out_and_everybody_of_others_that_go(session_id, writer, fold, age):
+    read(writer, session_id, 100, seconds=60)
+    fold()
+    writer.execute("select max(id) from change_log")
+    [newest] = writer.fetchone()
+    assert age(START + timedelta(minutes=50)) == 50
+    writer.execute("delete from realtime_metrics where timestamp < %s", [START + timedelta(minutes=52)])
+    fold()
+    writer.execute("select action from change_log where id > %s", [newest])
+    assert writer.fetchall() == [("DELETE",), ("DELETE",)]
+
+
+def test_readings_age_out_in_small_steps(connection, session_id, writer, age):
+    read(writer, session_id, 12_000, seconds=1)
+    before = (datetime.now(UTC) - START - timedelta(minutes=190)) / timedelta(days=1)
+    steps = list(prune_readings(connection, days=before, minutes_days=None))
+    assert sum(steps) == 190 * 60
+    assert max(steps) <= 5000
+    assert len(steps) == 3
+    # A minute goes at once, however much is in it.
+    read(writer, session_id, 6000, start=START + timedelta(hours=5), seconds=0.001)
+    assert age(START + timedelta(hours=6)) == 6000 + 600
+
+
+def test_the_pruner_lets_readings_age_out_as_it_is_told(connection, session_id, writer, database_url):
+    read(writer, session_id, 48, start=datetime.now(UTC) - timedelta(hours=47.5), seconds=3600)
+    opened = partial(connect, database_url, application_name="pruner")
+    for days, aged in ((None, 0), (1.0, 24)):
+        pruner = Pruner(opened, hours=72, most_bytes=1024**4, readings_days=days)
+        pruner.work(lambda _seconds: False)
+        assert pruner.totals["aged"] == aged
+    # Whoever folds has the same turn: then it waits for the next time.
+    connection.autocommit = False
+    writer.execute("select from reading_rollups_cursor for update")
+    pruner = Pruner(opened, hours=72, most_bytes=1024**4, readings_days=0.5)
+    assert pruner.work(lambda _seconds: False) == 60
+    assert pruner.totals["aged"] == 0
+    connection.rollback()
+    pruner.work(lambda _seconds: False)
+    assert pruner.totals["aged"] == 12
+
+
+def test_a_reading_that_is_committed_meanwhile_is_counted_once(client, session_id, writer, fold, age, database_url):
+    read(writer, session_id, 10)
+    with closing(connect(database_url, application_name="late")) as late:
+        late.autocommit = False
+        read(late.cursor(), session_id, 5)
+        fold()
+        assert age(START + timedelta(minutes=1)) == 10
+        late.commit()
+    for _ in range(2):
+        found = series(client, session_id, until=START + timedelta(days=1))
+        assert [point["readings"] for point in found["points"]] == [15]
+        fold()
+    assert age(START + timedelta(minutes=1)) == 5
+    assert [point["readings"] for point in series(client, session_id)["points"]] == [15]
 
 
 def test_a_series_has_the_cursor_from_which_a_stream_continues(client, session_id):
