@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from math import inf
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import quote, urlsplit
@@ -72,6 +73,8 @@ class Config:
     retention_bytes: int = 4 * 1024**3
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    readings_retention_days: float | None = 30.0  # None: for ever; so the next one
+    minutes_retention_days: float | None = 730.0
 
     @property
     def bind(self) -> str:
@@ -100,6 +103,7 @@ class Config:
 
 
 _RETENTION_UNITS = {"h": 1.0, "d": 24.0}
+_DAYS = {"d": 1, "y": 365}
 _SIZE_UNITS = {"MB": 1024**2, "GB": 1024**3}
 
 
@@ -113,6 +117,7 @@ class _Reader:
     def config(self) -> Config:
         default = Config()
         retention_hours, retention_bytes = self._retention(default)
+        readings_days, minutes_days = self._metrics_retention(default)
         config = Config(
             host=self._environ.get("HOST", default.host),
             port=self._integer("PORT", default.port, 0, 65535),
@@ -149,6 +154,8 @@ class _Reader:
             retention_bytes=retention_bytes,
             log_format=self._word("LOG_FORMAT", default.log_format, ("text", "json")),
             log_level=self._word("LOG_LEVEL", default.log_level, ("debug", "info", "warning", "error")),
+            readings_retention_days=readings_days,
+            minutes_retention_days=minutes_days,
         )
         if self._problems:
             raise ConfigError("\n".join(self._problems))
@@ -272,6 +279,22 @@ class _Reader:
             elif part.strip():
                 self._wrong("CHANGE_LOG_RETENTION", "an age, a size, or both, such as 72h, 3d, or 72h,4GB")
         return hours, size
+
+    def _metrics_retention(self, default: Config) -> tuple[float | None, float | None]:
+        text = self._environ.get("METRICS_RETENTION", "")
+        parts = [part.strip() for part in text.split(",")] if text else []
+        matches = [re.fullmatch(r"([0-9]{1,4})\s*(d|y)|forever", part) for part in parts]
+        ages = [float(match[1]) * _DAYS[match[2]] if match[1] else inf for match in matches if match]
+        readings = ages[0] if ages else default.readings_retention_days or inf
+        # Minutes that would go before the readings that they are made of are kept as long as these.
+        minutes = ages[1] if len(ages) > 1 else max(default.minutes_retention_days or inf, readings)
+        if not all(matches) or len(matches) > 2 or not 1 <= readings <= minutes:
+            self._wrong(
+                "METRICS_RETENTION",
+                "how long single readings are kept and, after a comma, for at least as long, their minutes, in days or"
+                " years or forever, such as 30d,2y",
+            )
+        return None if readings == inf else readings, None if minutes == inf else minutes
 
     def _database_url(self) -> str | None:
         url = self._environ.get("DATABASE_URL")

@@ -137,6 +137,23 @@ CREATE FUNCTION public.audit_hash(before bytea, entry public.access_audit) RETUR
         'UTF8'))
 $$;
 
+CREATE FUNCTION public.changed_minutes(after bigint, upto bigint, session uuid) RETURNS TABLE(session_id uuid, minute timestamp with time zone)
+    LANGUAGE sql STABLE
+    AS $$
+    select (line ->> 'session_id')::uuid, minute_of((line ->> 'timestamp')::timestamptz)
+    from (
+        select payload::json -> 'data' as new_row, payload::json -> 'old_data' as old_row from change_log
+        where id > after and id <= upto and table_name = 'realtime_metrics' and action in ('INSERT', 'UPDATE', 'DELETE')
+          and (session is null or change_log.session_id = session or old_session_id = session)
+        union all
+        select new_row::json, old_row::json from unnumbered_changes() as u
+        where upto = 9223372036854775807 and table_name = 'realtime_metrics' and action in ('INSERT', 'UPDATE', 'DELETE')
+          and (session is null or u.session_id = session or old_session_id = session)
+    ) as changes
+    cross join lateral (values (new_row), (old_row)) as lines (line)
+    where line ->> 'session_id' is not null
+$$;
+
 CREATE FUNCTION public.count_failure(of_kind text, of_subject text, most_seconds double precision) RETURNS double precision
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -423,6 +440,36 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.fill_readings(most integer DEFAULT 20000) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    home reading_rollups_cursor;
+    oldest timestamptz;
+    found_rows bigint;
+    since timestamptz;
+begin
+    select * into home from reading_rollups_cursor for update skip locked;
+    if not found or home.filled <= home.kept_from or home.filled = '-infinity' then
+        return 0;
+    end if;
+    select count(*), min(timestamp) into found_rows, oldest from (
+        select timestamp from realtime_metrics
+        where timestamp < home.filled and timestamp >= greatest(home.kept_from, '0001-01-01T00:00Z')
+        order by timestamp desc limit most) as newest;
+    since := case when found_rows < most then home.kept_from else minute_of(oldest) end;
+    perform sum_reading_minutes(array_agg(session_id), array_agg(minute)) from (
+        select session_id, minute_of(timestamp) as minute from realtime_metrics
+        where timestamp >= since and timestamp < home.filled and minute_of(timestamp) is not null
+        union
+        -- What was there before the minutes had to be filled anew, and has no rows.
+        select session_id, start from reading_minutes where start >= since and start < home.filled) as k
+    having count(*) > 0;
+    update reading_rollups_cursor set filled = since;
+    return found_rows;
+end
+$$;
+
 CREATE FUNCTION public.fold_movements(most integer DEFAULT 20000) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
@@ -478,6 +525,65 @@ begin
     update movement_counts_cursor set folded = last;
     return last - first;
 end
+$$;
+
+CREATE FUNCTION public.fold_readings(most integer DEFAULT 5000) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    home reading_rollups_cursor;
+    last bigint;
+    sessions uuid[];
+    minutes timestamptz[];
+begin
+    select * into home from reading_rollups_cursor for update skip locked;
+    if not found then
+        return 0;
+    end if;
+    select max(id) into last from (select id from change_log where id > home.folded order by id limit most) as next;
+    if last is null then
+        return 0;
+    end if;
+    if exists (select from change_log
+               where id > home.folded and id <= last and action = 'TRUNCATE' and table_name = 'realtime_metrics') then
+        -- Somebody has removed all readings, and so what they said.
+        delete from reading_minutes;
+        delete from reading_hours;
+        update reading_rollups_cursor set kept_from = default, minutes_kept_from = default, filled = default, folded = last;
+        return last - home.folded;
+    end if;
+    if home.folded < (select floor from change_log_home) then
+        update reading_rollups_cursor set filled = default, folded = last;
+        return last - home.folded;
+    end if;
+    begin
+        select array_agg(session_id), array_agg(minute) into sessions, minutes from (
+            select distinct c.session_id, c.minute from changed_minutes(home.folded, last, null) as c
+            where c.minute >= home.kept_from and c.minute >= home.filled) as k;
+        if sessions is not null then
+            perform sum_reading_minutes(sessions, minutes);
+        end if;
+        select array_agg(c.session_id) into sessions from change_log c
+        where id > home.folded and id <= last and table_name = 'sessions' and action = 'DELETE'
+          and not exists (select from sessions s where s.id = c.session_id);
+        if sessions is not null then
+            delete from reading_minutes where session_id = any (sessions);
+            delete from reading_hours where session_id = any (sessions);
+        end if;
+    exception when data_exception or statement_too_complex then
+        raise warning 'a change after % up to % cannot be read, so the readings are summed up anew: %', home.folded, last, sqlerrm;
+        update reading_rollups_cursor set filled = default;
+    end;
+    update reading_rollups_cursor set folded = last;
+    return last - home.folded;
+end
+$$;
+
+CREATE FUNCTION public.hour_of(moment timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select case when moment >= '0001-01-01T00:00Z'::timestamptz and moment < '9999-12-31T00:00Z'::timestamptz
+        then date_bin('1 hour', moment, '2000-01-01T00:00Z'::timestamptz) end
 $$;
 
 CREATE FUNCTION public.is_history(happened_at timestamp with time zone, recorded_at timestamp with time zone) RETURNS boolean
@@ -547,6 +653,13 @@ CREATE FUNCTION public.local_start(unit text, moment timestamp with time zone, z
                        where (later at time zone zone) - (later at time zone 'UTC')
                            = (moment at time zone zone) - (moment at time zone 'UTC')), start) end
     from (select date_trunc(unit, moment, zone) as start) as s
+$$;
+
+CREATE FUNCTION public.minute_of(moment timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select case when moment >= '0001-01-01T00:00Z'::timestamptz and moment < '9999-12-31T00:00Z'::timestamptz
+        then date_bin('1 minute', moment, '2000-01-01T00:00Z'::timestamptz) end
 $$;
 
 CREATE FUNCTION public.movement_deltas(after bigint, upto bigint) RETURNS TABLE(session_id uuid, minute timestamp with time zone, entered bigint, exited bigint)
@@ -701,29 +814,33 @@ CREATE FUNCTION public.notify_metrics_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-            declare
-                is_plain boolean := current_setting('TimeZone') in ('UTC', 'Etc/UTC')
-                                    and current_setting('extra_float_digits')::integer > 0;
-                new_row text := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
-                old_row text := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
-                at timestamptz := clock_timestamp();
-            begin
-                if new_row = old_row then
-                    return null;
-                end if;
-                insert into public.change_inbox values (
-                    nextval('public.change_inbox_seq'), pg_current_xact_id(), 'realtime_metrics', tg_op, coalesce(new.session_id, old.session_id),
-                    old.session_id, new_row, old_row, at);
-                -- Further ahead than a sequencer ever says: the clock was set back. A transaction that has said NOTIFY
-                -- cannot be prepared: where any may be, the sequencer never sleeps.
-                if (pg_sequence_last_value('public.change_awake') - date_part('epoch', at) * 1000 between 0 and 5000)
-                        is not true and current_setting('max_prepared_transactions') = '0'
-                        and pg_notification_queue_usage() < 0.9 then
-                    perform pg_notify('change_bell', '');
-                end if;
-                return null;
-            end
-            $$;
+declare
+    is_plain boolean := current_setting('TimeZone') in ('UTC', 'Etc/UTC')
+                        and current_setting('extra_float_digits')::integer > 0;
+    new_row text := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
+    old_row text := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
+    at timestamptz := clock_timestamp();
+begin
+    if new_row = old_row then
+        return null;
+    elsif tg_op = 'DELETE' then
+        if old.timestamp < (select kept_from from public.reading_rollups_cursor) then
+            return null;
+        end if;
+    end if;
+    insert into public.change_inbox values (
+        nextval('public.change_inbox_seq'), pg_current_xact_id(), 'realtime_metrics', tg_op, coalesce(new.session_id, old.session_id),
+        old.session_id, new_row, old_row, at);
+    -- Further ahead than a sequencer ever says: the clock was set back. A transaction that has said NOTIFY
+    -- cannot be prepared: where any may be, the sequencer never sleeps.
+    if (pg_sequence_last_value('public.change_awake') - date_part('epoch', at) * 1000 between 0 and 5000)
+            is not true and current_setting('max_prepared_transactions') = '0'
+            and pg_notification_queue_usage() < 0.9 then
+        perform pg_notify('change_bell', '');
+    end if;
+    return null;
+end
+$$;
 
 CREATE FUNCTION public.notify_movement_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -870,6 +987,207 @@ begin
         update public.access_logins set version = 0 where user_id = new.id and ended_at is null;
     end if;
     return null;
+end
+$$;
+
+CREATE FUNCTION public.prune_reading_minutes(before timestamp with time zone, most integer DEFAULT 5000) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    home reading_rollups_cursor;
+    gone bigint;
+begin
+    select * into home from reading_rollups_cursor for update skip locked;
+    if not found then
+        return null;
+    end if;
+    -- An hour is summed up from its minutes as long as it may get another one.
+    before := hour_of(least(before, home.kept_from));
+    if before > home.minutes_kept_from then
+        update reading_rollups_cursor set minutes_kept_from = before;
+    end if;
+    delete from reading_minutes where ctid = any (array(
+        select ctid from reading_minutes where start < greatest(before, home.minutes_kept_from) order by start limit most));
+    get diagnostics gone = row_count;
+    return gone;
+end
+$$;
+
+CREATE FUNCTION public.prune_readings(before timestamp with time zone, most integer DEFAULT 5000, OUT gone bigint, OUT is_done boolean) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+declare
+    home reading_rollups_cursor;
+    oldest timestamptz;
+    newest timestamptz;
+    found_rows bigint;
+    until timestamptz;
+    sessions uuid[];
+    hours timestamptz[];
+begin
+    select * into home from reading_rollups_cursor for update skip locked;
+    if not found then
+        return;
+    end if;
+    gone := 0;
+    is_done := false;
+    before := minute_of(before);
+    if exists (select from realtime_metrics where timestamp < home.kept_from) then
+        -- They came late, into minutes that have aged out.
+        with late as (
+            delete from realtime_metrics where ctid = any (array(
+                select ctid from realtime_metrics where timestamp < home.kept_from order by timestamp, id limit most))
+                and timestamp < home.kept_from
+            returning *
+        ), counted as (
+            select count(*) as rows from late
+        ), by_minute as (
+            insert into reading_minutes as r
+            select m.session_id, minute_of(m.timestamp), count(*),
+                   count(m.current_people_count),
+                   sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
+                   min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
+                   count(m.people_entered_last_minute),
+                   sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
+                   min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
+                   count(m.people_exited_last_minute),
+                   sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
+                   min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
+                   count(m.fps_current),
+                   sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
+                   min(m.fps_current)::double precision, max(m.fps_current)::double precision,
+                   count(m.cpu_usage_percentage),
+                   sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
+                   min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
+                   count(m.memory_usage_mb),
+                   sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
+                   min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
+                   count(m.processing_latency_ms),
+                   sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
+                   min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
+            from late m where minute_of(m.timestamp) >= home.minutes_kept_from
+            group by 1, 2
+            on conflict (session_id, start) do update set
+                readings = r.readings + excluded.readings,
+                people_count = r.people_count + excluded.people_count, people_sum = coalesce(r.people_sum + excluded.people_sum, r.people_sum, excluded.people_sum),
+                people_least = least(r.people_least, excluded.people_least), people_most = greatest(r.people_most, excluded.people_most),
+                entered_count = r.entered_count + excluded.entered_count, entered_sum = coalesce(r.entered_sum + excluded.entered_sum, r.entered_sum, excluded.entered_sum),
+                entered_least = least(r.entered_least, excluded.entered_least), entered_most = greatest(r.entered_most, excluded.entered_most),
+                exited_count = r.exited_count + excluded.exited_count, exited_sum = coalesce(r.exited_sum + excluded.exited_sum, r.exited_sum, excluded.exited_sum),
+                exited_least = least(r.exited_least, excluded.exited_least), exited_most = greatest(r.exited_most, excluded.exited_most),
+                fps_count = r.fps_count + excluded.fps_count, fps_sum = coalesce(r.fps_sum + excluded.fps_sum, r.fps_sum, excluded.fps_sum),
+                fps_least = least(r.fps_least, excluded.fps_least), fps_most = greatest(r.fps_most, excluded.fps_most),
+                cpu_count = r.cpu_count + excluded.cpu_count, cpu_sum = coalesce(r.cpu_sum + excluded.cpu_sum, r.cpu_sum, excluded.cpu_sum),
+                cpu_least = least(r.cpu_least, excluded.cpu_least), cpu_most = greatest(r.cpu_most, excluded.cpu_most),
+                memory_count = r.memory_count + excluded.memory_count, memory_sum = coalesce(r.memory_sum + excluded.memory_sum, r.memory_sum, excluded.memory_sum),
+                memory_least = least(r.memory_least, excluded.memory_least), memory_most = greatest(r.memory_most, excluded.memory_most),
+                latency_count = r.latency_count + excluded.latency_count, latency_sum = coalesce(r.latency_sum + excluded.latency_sum, r.latency_sum, excluded.latency_sum),
+                latency_least = least(r.latency_least, excluded.latency_least), latency_most = greatest(r.latency_most, excluded.latency_most)
+        ), by_hour as (
+            insert into reading_hours as r
+            select m.session_id, hour_of(m.timestamp), count(*),
+                   count(m.current_people_count),
+                   sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
+                   min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
+                   count(m.people_entered_last_minute),
+                   sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
+                   min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
+                   count(m.people_exited_last_minute),
+                   sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
+                   min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
+                   count(m.fps_current),
+                   sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
+                   min(m.fps_current)::double precision, max(m.fps_current)::double precision,
+                   count(m.cpu_usage_percentage),
+                   sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
+                   min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
+                   count(m.memory_usage_mb),
+                   sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
+                   min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
+                   count(m.processing_latency_ms),
+                   sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
+                   min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
+            from late m where hour_of(m.timestamp) is not null
+            group by 1, 2
+            on conflict (session_id, start) do update set
+                readings = r.readings + excluded.readings,
+                people_count = r.people_count + excluded.people_count, people_sum = coalesce(r.people_sum + excluded.people_sum, r.people_sum, excluded.people_sum),
+                people_least = least(r.people_least, excluded.people_least), people_most = greatest(r.people_most, excluded.people_most),
+                entered_count = r.entered_count + excluded.entered_count, entered_sum = coalesce(r.entered_sum + excluded.entered_sum, r.entered_sum, excluded.entered_sum),
+                entered_least = least(r.entered_least, excluded.entered_least), entered_most = greatest(r.entered_most, excluded.entered_most),
+                exited_count = r.exited_count + excluded.exited_count, exited_sum = coalesce(r.exited_sum + excluded.exited_sum, r.exited_sum, excluded.exited_sum),
+                exited_least = least(r.exited_least, excluded.exited_least), exited_most = greatest(r.exited_most, excluded.exited_most),
+                fps_count = r.fps_count + excluded.fps_count, fps_sum = coalesce(r.fps_sum + excluded.fps_sum, r.fps_sum, excluded.fps_sum),
+                fps_least = least(r.fps_least, excluded.fps_least), fps_most = greatest(r.fps_most, excluded.fps_most),
+                cpu_count = r.cpu_count + excluded.cpu_count, cpu_sum = coalesce(r.cpu_sum + excluded.cpu_sum, r.cpu_sum, excluded.cpu_sum),
+                cpu_least = least(r.cpu_least, excluded.cpu_least), cpu_most = greatest(r.cpu_most, excluded.cpu_most),
+                memory_count = r.memory_count + excluded.memory_count, memory_sum = coalesce(r.memory_sum + excluded.memory_sum, r.memory_sum, excluded.memory_sum),
+                memory_least = least(r.memory_least, excluded.memory_least), memory_most = greatest(r.memory_most, excluded.memory_most),
+                latency_count = r.latency_count + excluded.latency_count, latency_sum = coalesce(r.latency_sum + excluded.latency_sum, r.latency_sum, excluded.latency_sum),
+                latency_least = least(r.latency_least, excluded.latency_least), latency_most = greatest(r.latency_most, excluded.latency_most)
+        )
+        select rows into gone from counted;
+        return;
+    end if;
+    if before is null or before <= home.kept_from then
+        is_done := true;
+        return;
+    end if;
+    select count(*), min(timestamp), max(timestamp) into found_rows, oldest, newest from (
+        select timestamp from realtime_metrics
+        where timestamp >= home.kept_from and timestamp < before order by timestamp limit most) as next;
+    until := case
+        when found_rows < most then before
+        when minute_of(newest) is null then least(before, '0001-01-01T00:00Z')
+        when minute_of(newest) > oldest then minute_of(newest)
+        else least(before, minute_of(newest) + interval '1 minute') end;
+    -- From here on the trigger takes the deletes for what they are.
+    update reading_rollups_cursor set kept_from = until;
+    with stale as (
+        delete from reading_minutes where start >= home.kept_from and start < until returning session_id, start
+    )
+    select array_agg(session_id), array_agg(hour) into sessions, hours
+    from (select distinct session_id, hour_of(start) as hour from stale) as k;
+    with aged as (
+        delete from realtime_metrics where timestamp >= home.kept_from and timestamp < until returning *
+    ), counted as (
+        select count(*) as rows from aged
+    ), by_minute as (
+        insert into reading_minutes
+        select m.session_id, minute_of(m.timestamp), count(*),
+               count(m.current_people_count),
+               sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
+               min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
+               count(m.people_entered_last_minute),
+               sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
+               min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
+               count(m.people_exited_last_minute),
+               sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
+               min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
+               count(m.fps_current),
+               sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
+               min(m.fps_current)::double precision, max(m.fps_current)::double precision,
+               count(m.cpu_usage_percentage),
+               sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
+               min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
+               count(m.memory_usage_mb),
+               sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
+               min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
+               count(m.processing_latency_ms),
+               sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
+               min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
+        from aged m where minute_of(m.timestamp) is not null
+        group by 1, 2
+        returning session_id, start
+    ), touched as (
+        select session_id, hour_of(start) as hour from by_minute
+        union
+        select * from unnest(sessions, hours)
+    )
+    select rows, (select array_agg(session_id) from touched), (select array_agg(hour) from touched)
+    into gone, sessions, hours from counted;
+    perform sum_reading_hours(sessions, hours);
+    is_done := until = before;
 end
 $$;
 
@@ -1165,6 +1483,102 @@ begin
     select session_id, start, min(minute), max(minute), sum(entered), sum(exited), min(net), max(net), max(net - low),
            sum(net * lasted), array_agg(low order by minute), array_agg(lasted order by minute)
     from steps group by 1, 2;
+end
+$$;
+
+CREATE FUNCTION public.sum_reading_hours(sessions uuid[], hours timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    delete from reading_hours r using unnest(sessions, hours) as k (session_id, start)
+    where r.session_id = k.session_id and r.start = k.start and not exists (
+        select from reading_minutes m
+        where m.session_id = k.session_id and m.start >= k.start and m.start < k.start + interval '1 hour');
+    insert into reading_hours
+    select k.session_id, k.start, sums.* from unnest(sessions, hours) as k (session_id, start) cross join lateral (
+        select sum(m.readings),
+               sum(m.people_count), sum(m.people_sum), min(m.people_least), max(m.people_most),
+               sum(m.entered_count), sum(m.entered_sum), min(m.entered_least), max(m.entered_most),
+               sum(m.exited_count), sum(m.exited_sum), min(m.exited_least), max(m.exited_most),
+               sum(m.fps_count), sum(m.fps_sum), min(m.fps_least), max(m.fps_most),
+               sum(m.cpu_count), sum(m.cpu_sum), min(m.cpu_least), max(m.cpu_most),
+               sum(m.memory_count), sum(m.memory_sum), min(m.memory_least), max(m.memory_most),
+               sum(m.latency_count), sum(m.latency_sum), min(m.latency_least), max(m.latency_most)
+        from reading_minutes m
+        where m.session_id = k.session_id and m.start >= k.start and m.start < k.start + interval '1 hour'
+        having count(*) > 0) as sums
+    on conflict (session_id, start) do update set
+        readings = excluded.readings,
+        people_count = excluded.people_count, people_sum = excluded.people_sum,
+        people_least = excluded.people_least, people_most = excluded.people_most,
+        entered_count = excluded.entered_count, entered_sum = excluded.entered_sum,
+        entered_least = excluded.entered_least, entered_most = excluded.entered_most,
+        exited_count = excluded.exited_count, exited_sum = excluded.exited_sum,
+        exited_least = excluded.exited_least, exited_most = excluded.exited_most,
+        fps_count = excluded.fps_count, fps_sum = excluded.fps_sum,
+        fps_least = excluded.fps_least, fps_most = excluded.fps_most,
+        cpu_count = excluded.cpu_count, cpu_sum = excluded.cpu_sum,
+        cpu_least = excluded.cpu_least, cpu_most = excluded.cpu_most,
+        memory_count = excluded.memory_count, memory_sum = excluded.memory_sum,
+        memory_least = excluded.memory_least, memory_most = excluded.memory_most,
+        latency_count = excluded.latency_count, latency_sum = excluded.latency_sum,
+        latency_least = excluded.latency_least, latency_most = excluded.latency_most;
+end
+$$;
+
+CREATE FUNCTION public.sum_reading_minutes(sessions uuid[], minutes timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    delete from reading_minutes r using unnest(sessions, minutes) as k (session_id, start)
+    where r.session_id = k.session_id and r.start = k.start and not exists (
+        select from realtime_metrics m
+        where m.session_id = k.session_id and m.timestamp >= k.start and m.timestamp < k.start + interval '1 minute');
+    insert into reading_minutes
+    select k.session_id, k.start, sums.* from unnest(sessions, minutes) as k (session_id, start) cross join lateral (
+        select count(*),
+               count(m.current_people_count),
+               sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
+               min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
+               count(m.people_entered_last_minute),
+               sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
+               min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
+               count(m.people_exited_last_minute),
+               sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
+               min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
+               count(m.fps_current),
+               sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
+               min(m.fps_current)::double precision, max(m.fps_current)::double precision,
+               count(m.cpu_usage_percentage),
+               sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
+               min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
+               count(m.memory_usage_mb),
+               sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
+               min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
+               count(m.processing_latency_ms),
+               sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
+               min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
+        from realtime_metrics m
+        where m.session_id = k.session_id and m.timestamp >= k.start and m.timestamp < k.start + interval '1 minute'
+        having count(*) > 0) as sums
+    on conflict (session_id, start) do update set
+        readings = excluded.readings,
+        people_count = excluded.people_count, people_sum = excluded.people_sum,
+        people_least = excluded.people_least, people_most = excluded.people_most,
+        entered_count = excluded.entered_count, entered_sum = excluded.entered_sum,
+        entered_least = excluded.entered_least, entered_most = excluded.entered_most,
+        exited_count = excluded.exited_count, exited_sum = excluded.exited_sum,
+        exited_least = excluded.exited_least, exited_most = excluded.exited_most,
+        fps_count = excluded.fps_count, fps_sum = excluded.fps_sum,
+        fps_least = excluded.fps_least, fps_most = excluded.fps_most,
+        cpu_count = excluded.cpu_count, cpu_sum = excluded.cpu_sum,
+        cpu_least = excluded.cpu_least, cpu_most = excluded.cpu_most,
+        memory_count = excluded.memory_count, memory_sum = excluded.memory_sum,
+        memory_least = excluded.memory_least, memory_most = excluded.memory_most,
+        latency_count = excluded.latency_count, latency_sum = excluded.latency_sum,
+        latency_least = excluded.latency_least, latency_most = excluded.latency_most;
+    perform sum_reading_hours(array_agg(session_id), array_agg(hour)) from (
+        select distinct k.session_id, hour_of(k.start) as hour from unnest(sessions, minutes) as k (session_id, start)) as h;
 end
 $$;
 
@@ -1511,6 +1925,85 @@ CREATE TABLE public.people_movements (
     CONSTRAINT people_movements_frame_number_check CHECK ((frame_number >= 0))
 );
 
+CREATE TABLE public.reading_hours (
+    session_id uuid CONSTRAINT reading_minutes_session_id_not_null NOT NULL,
+    start timestamp with time zone CONSTRAINT reading_minutes_start_not_null NOT NULL,
+    readings integer CONSTRAINT reading_minutes_readings_not_null NOT NULL,
+    people_count integer CONSTRAINT reading_minutes_people_count_not_null NOT NULL,
+    people_sum double precision,
+    people_least double precision,
+    people_most double precision,
+    entered_count integer CONSTRAINT reading_minutes_entered_count_not_null NOT NULL,
+    entered_sum double precision,
+    entered_least double precision,
+    entered_most double precision,
+    exited_count integer CONSTRAINT reading_minutes_exited_count_not_null NOT NULL,
+    exited_sum double precision,
+    exited_least double precision,
+    exited_most double precision,
+    fps_count integer CONSTRAINT reading_minutes_fps_count_not_null NOT NULL,
+    fps_sum double precision,
+    fps_least double precision,
+    fps_most double precision,
+    cpu_count integer CONSTRAINT reading_minutes_cpu_count_not_null NOT NULL,
+    cpu_sum double precision,
+    cpu_least double precision,
+    cpu_most double precision,
+    memory_count integer CONSTRAINT reading_minutes_memory_count_not_null NOT NULL,
+    memory_sum double precision,
+    memory_least double precision,
+    memory_most double precision,
+    latency_count integer CONSTRAINT reading_minutes_latency_count_not_null NOT NULL,
+    latency_sum double precision,
+    latency_least double precision,
+    latency_most double precision
+)
+WITH (fillfactor='90');
+
+CREATE TABLE public.reading_minutes (
+    session_id uuid NOT NULL,
+    start timestamp with time zone NOT NULL,
+    readings integer NOT NULL,
+    people_count integer NOT NULL,
+    people_sum double precision,
+    people_least double precision,
+    people_most double precision,
+    entered_count integer NOT NULL,
+    entered_sum double precision,
+    entered_least double precision,
+    entered_most double precision,
+    exited_count integer NOT NULL,
+    exited_sum double precision,
+    exited_least double precision,
+    exited_most double precision,
+    fps_count integer NOT NULL,
+    fps_sum double precision,
+    fps_least double precision,
+    fps_most double precision,
+    cpu_count integer NOT NULL,
+    cpu_sum double precision,
+    cpu_least double precision,
+    cpu_most double precision,
+    memory_count integer NOT NULL,
+    memory_sum double precision,
+    memory_least double precision,
+    memory_most double precision,
+    latency_count integer NOT NULL,
+    latency_sum double precision,
+    latency_least double precision,
+    latency_most double precision
+)
+WITH (fillfactor='90');
+
+CREATE TABLE public.reading_rollups_cursor (
+    is_only boolean DEFAULT true NOT NULL,
+    folded bigint NOT NULL,
+    filled timestamp with time zone DEFAULT '9999-12-31 00:00:00+00'::timestamp with time zone NOT NULL,
+    kept_from timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    minutes_kept_from timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT reading_rollups_cursor_is_only_check CHECK (is_only)
+);
+
 CREATE VIEW public.recent_movements AS
  SELECT m.id,
     m.session_id,
@@ -1604,6 +2097,15 @@ ALTER TABLE ONLY public.newest_readings
 ALTER TABLE ONLY public.people_movements
     ADD CONSTRAINT people_movements_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.reading_hours
+    ADD CONSTRAINT reading_hours_pkey PRIMARY KEY (session_id, start);
+
+ALTER TABLE ONLY public.reading_minutes
+    ADD CONSTRAINT reading_minutes_pkey PRIMARY KEY (session_id, start);
+
+ALTER TABLE ONLY public.reading_rollups_cursor
+    ADD CONSTRAINT reading_rollups_cursor_pkey PRIMARY KEY (is_only);
+
 ALTER TABLE ONLY public.realtime_metrics
     ADD CONSTRAINT realtime_metrics_pkey PRIMARY KEY (id);
 
@@ -1669,6 +2171,10 @@ CREATE UNIQUE INDEX movement_quarters_together_idx ON public.movement_quarters U
 CREATE INDEX people_movements_movement_time_idx ON public.people_movements USING btree (movement_time, id);
 
 CREATE INDEX people_movements_session_id_idx ON public.people_movements USING btree (session_id, movement_time, id);
+
+CREATE INDEX reading_hours_start_idx ON public.reading_hours USING btree (start);
+
+CREATE INDEX reading_minutes_start_idx ON public.reading_minutes USING btree (start);
 
 CREATE INDEX realtime_metrics_session_id_idx ON public.realtime_metrics USING btree (session_id, "timestamp", id);
 

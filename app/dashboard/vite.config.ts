@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gzipAsync } from '@gfx/zopfli';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
+import { smallReact, straightLines } from './leftOut';
 
 /** What a browser may have to load, in bytes of gzip: for the first page, and for any other; in either language. */
 const FIRST = 90_000;
@@ -43,32 +44,12 @@ function packed(): Plugin {
   };
 }
 
-const UNUSED =
-  'rangeLog|rangeAsinh|logAxisSplits|asinhAxisSplits|log10AxisValsFilt|log2AxisValsFilt|snapLogY|snapAsinhY' +
-  '|clipBandLine|initLegendRow|addSeries|delSeries|addBand|delBand|setBand';
-
-/** Leaves out of uPlot what no chart here has: stairs, bars, curves, joined tables, logarithms, bands, legends. */
-function straightLines(): Plugin {
-  return {
-    name: 'straight-lines',
-    apply: 'build',
-    transform(code, id) {
-      if (!id.endsWith('/uPlot.esm.js')) return;
-      const paths = /^\s*(\(paths\.(stepped|bars|spline) +=|uPlot\.join =).*$/gm;
-      const functions = new RegExp(`^(\\t?)function (${UNUSED})\\([^]*?^\\1}$`, 'gm');
-      if (code.match(paths)?.length !== 4 || code.match(functions)?.length !== UNUSED.split('|').length)
-        this.error('uPlot names its parts in another way now');
-      return { code: code.replace(paths, '').replace(functions, 'function $2() {}'), map: null };
-    },
-  };
-}
-
 /** The oldest browsers that the dashboard serves: docs/reference/dashboard.md. tsconfig's `lib` is what all of them know. */
 const BROWSERS = ['chrome111', 'edge111', 'firefox113', 'safari16.4'];
 
 export default defineConfig({
   base: './', // the server puts its prefix in place of the dot
-  plugins: [react(), straightLines(), packed()],
+  plugins: [react(), smallReact(), straightLines(), packed()],
   build: {
     outDir: '../static/dashboard',
     emptyOutDir: true,

@@ -1,9 +1,12 @@
-"""Pruner: keeps the change log within its age and size.
+"""Pruner: keeps the change log within its age and size, and lets readings and their minutes age out.
 
 Invariant: it deletes only the oldest part, without gaps. The newest change stays at any age, because it is the cursor
 of every client that is current. One process prunes at a time, in short transactions with pauses, and touches only rows
 that are no longer written: no writer and no reader waits. Its turn is the log's row in ``change_log_home``, which only
 the owner may lock, and which holds the floor that each step moves.
+
+Of readings that age out nobody is told: the trigger knows them by their age, and their minutes and hours keep what they
+said. Their turn is the row in ``reading_rollups_cursor``, which is also the fold's.
 
 Deliberate: DELETE, not partitions. Measured at 50 million changes: it deletes 230 000 a second, VACUUM included, while
 commits in a row add about 4 000. Dropping a partition locks the whole log, and every writer queues behind that lock.
@@ -155,20 +158,61 @@ def _vacuum(connection: Connection) -> None:
         cursor.execute("vacuum (truncate false, index_cleanup on, skip_locked) change_log")
 
 
+def prune_readings(connection: Connection, *, days: float | None, minutes_days: float | None) -> Iterator[int]:
+    """Let what is older age out, step by step: single readings, then minutes. Yields the number deleted per step.
+
+    None keeps them for ever. The caller pauses between steps; the times are those at the beginning.
+
+    Raises:
+        Busy: another process prunes, or folds readings.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select now() - %s * interval '1 day', now() - %s * interval '1 day'", (days or 0.0, minutes_days or 0.0)
+        )
+        [(before, minutes_before)] = cursor.fetchall()
+        is_done = days is None
+        while not is_done:
+            cursor.execute("select gone, is_done from prune_readings(%s)", (before,))
+            [(gone, is_done)] = cursor.fetchall()
+            if gone is None:
+                raise Busy("Another process is folding or pruning the readings right now.")
+            yield gone
+        gone = 0 if minutes_days is None else 1
+        while gone:
+            cursor.execute("select prune_reading_minutes(%s)", (minutes_before,))
+            [(gone,)] = cursor.fetchall()
+            if gone is None:
+                raise Busy("Another process is folding or pruning the readings right now.")
+            yield gone
+
+
 class Pruner:
-    """Prunes once per call of ``work``, by a Periodic in every worker. ``totals["pruned"]`` counts deleted changes.
+    """Prunes once per call of ``work``, by a Periodic in every worker.
+
+    ``totals["pruned"]`` counts deleted changes, ``totals["aged"]`` readings and minutes that aged out.
 
     Args:
         connect: opens a patient connection in autocommit mode without a statement_timeout, or raises psycopg2.Error.
+        readings_days, minutes_days: how long single readings, and their minutes, are kept; None is for ever.
     """
 
     def __init__(
-        self, connect: Callable[[], Connection], *, hours: float, most_bytes: int, interval_seconds: float = 60.0
+        self,
+        connect: Callable[[], Connection],
+        *,
+        hours: float,
+        most_bytes: int,
+        readings_days: float | None = None,
+        minutes_days: float | None = None,
+        interval_seconds: float = 60.0,
     ) -> None:
         self.totals: Counter[str] = Counter()
         self._connect = connect
         self._hours = hours
         self._most_bytes = most_bytes
+        self._readings_days = readings_days
+        self._minutes_days = minutes_days
         self._interval_seconds = interval_seconds
 
     def work(self, pause: Pause) -> float:
@@ -177,15 +221,24 @@ class Pruner:
         Raises:
             psycopg2.Error: the database is unavailable or refused.
         """
+        with closing(self._connect()) as connection:
+            changes = prune(connection, hours=self._hours, most_bytes=self._most_bytes)
+            if deleted := self._take(changes, "pruned", pause):
+                log.info("Pruned %d changes from the log.", deleted)
+            readings = prune_readings(connection, days=self._readings_days, minutes_days=self._minutes_days)
+            if deleted := self._take(readings, "aged", pause):
+                log.info("%d readings and minutes have aged out.", deleted)
+        return self._interval_seconds
+
+    def _take(self, steps: Iterator[int], name: str, pause: Pause) -> int:
+        """Take the steps until they end, another process takes them, or ``pause`` says stop; returns how many went."""
         started, deleted = monotonic(), 0
-        with closing(self._connect()) as connection, suppress(Busy):
-            for gone in prune(connection, hours=self._hours, most_bytes=self._most_bytes):
+        with suppress(Busy):
+            for gone in steps:
                 deleted += gone
-                self.totals["pruned"] += gone
+                self.totals[name] += gone
                 # As long as the step took, so that pruning uses at most half of one connection's time.
                 if pause(min(1.0, monotonic() - started)):
                     break
                 started = monotonic()
-        if deleted:
-            log.info("Pruned %d changes from the log.", deleted)
-        return self._interval_seconds
+        return deleted

@@ -36,7 +36,7 @@ class RowIdConverter(BaseConverter):
     Otherwise PUT /api/alerts/export would be about an alert of that name instead of 405.
     """
 
-    regex = "(?!(?:export|resolve|reopen|stop|resume|delete|figures)$)[^/]+"
+    regex = "(?!(?:export|resolve|reopen|stop|resume|delete|figures|series)$)[^/]+"
     part_isolating = True
 
 

@@ -186,3 +186,39 @@ def test_hundreds_of_doors_cost_a_few_requests(context, feed, database):
     page.locator(".area-flow", has_text=re.compile(r"2,500 in\s*0 out")).wait_for()
     page.goto(feed.url + "/sessions")
     page.get_by_text("250 sessions").wait_for()
+
+
+@pytest.mark.parametrize("width", [390, 820, 1440])
+def test_many_alerts_are_one_toast_that_names_its_camera_and_covers_nothing(tab, database, width):
+    session_id = database.session("North gate")
+    page = tab("/alerts")
+    page.set_viewport_size({"width": width, "height": 844})
+    database.run(
+        "insert into alert_logs (session_id, alert_type, alert_message)"
+        " select %s, 'people_count', 'Crowded' from generate_series(1, 27)",
+        session_id,
+    )
+    toast = page.locator(".toast", has_text="North gate")
+    toast.get_by_text("+26", exact=True).wait_for()
+    assert page.locator(".toast").count() == 1
+    covered = page.locator(".content :is(button, input, a), .nav a").evaluate_all(
+        "all => all.filter((one) => { const { x, y, width, height } = one.getBoundingClientRect();"
+        " return document.elementFromPoint(x + width / 2, y + height / 2)?.closest('.toast'); }).length"
+    )
+    assert covered == 0
+    assert toast.bounding_box()["x"] + toast.bounding_box()["width"] <= width
+    toast.get_by_role("button", name="Close").click()
+    toast.wait_for(state="detached")
+
+
+def test_alerts_do_not_take_away_the_way_back(tab, database):
+    session_id = database.session("North gate")
+    database.alert(session_id)
+    page = tab("/alerts")
+    page.get_by_role("button", name="Resolve: Crowded, North gate").click()
+    page.get_by_role("button", name="Undo").wait_for()
+    for _ in range(6):
+        database.alert(session_id, "Crowded again")
+    page.locator(".toast", has_text="+5").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    until(lambda: database.run(OPEN) == 7, what="opened again")

@@ -87,6 +87,39 @@ class TestLooking:
         page.get_by_role("link", name="Cảnh báo").wait_for()
         assert page.locator("html").get_attribute("lang") == "vi"
 
+    @pytest.mark.parametrize("path", PATHS)
+    def test_a_page_has_one_heading_and_buttons_that_differ(self, tab, counted, path):
+        page = tab(path.format(id=counted))
+        page.locator(".content :is(.panel, .table-scroll, .chart)").first.wait_for()
+        assert page.locator("h1").count() == 1
+        names = page.locator(".content button").evaluate_all("all => all.map((one) => one.ariaLabel ?? one.innerText)")
+        assert len(names) == len(set(names))
+
+    def test_looking_at_a_chart_moves_nothing_and_says_the_time_and_the_values(self, tab, counted):
+        page = tab(f"/live?sessions={counted}")
+        page.locator(".chart canvas").nth(5).wait_for()
+        boxes = "[...document.querySelectorAll('.chart, .chart *:not(.readout, .readout *, [class^=u-])')]"
+        where = f"JSON.stringify({boxes}.map((one) => one.getBoundingClientRect()))"
+        before = page.evaluate(where)
+        page.locator(".chart-body").first.hover()
+        readout = page.locator(".readout").first
+        readout.wait_for()
+        assert re.fullmatch(r"\d\d:\d\d:\d\d", readout.locator("caption").inner_text())
+        assert readout.locator("tr").count() == 1
+        assert page.evaluate(where) == before
+
+    def test_a_chart_is_read_with_the_keyboard(self, tab, counted):
+        page = tab(f"/live?sessions={counted}")
+        chart = page.get_by_role("slider", name=re.compile("^In and out"))
+        chart.focus()
+        page.keyboard.press("End")
+        until(
+            lambda: re.match(r"\d\d:\d\d:\d\d: In .+, Out .+", chart.get_attribute("aria-valuetext") or ""), what="said"
+        )
+        newest = chart.get_attribute("aria-valuenow")
+        page.keyboard.press("ArrowLeft")
+        assert int(chart.get_attribute("aria-valuenow")) == int(newest) - 1
+
     def test_the_csv_of_a_session_is_the_export_of_its_movements(self, tab, counted):
         page = tab(f"/sessions/{counted}")
         with page.expect_download() as download:
@@ -117,7 +150,7 @@ def test_a_session_is_started_renamed_stopped_and_deleted(tab, database):
     assert database.run("select end_time is not null and duration_seconds >= 0 from sessions")
     row.get_by_role("button", name=re.compile("Delete")).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    page.get_by_text("No sessions match.").wait_for()
+    page.get_by_text("No camera is counting yet").wait_for()
     assert database.run("select count(*) from sessions") == 1  # as long as it can be taken back
     until(lambda: database.run("select count(*) from sessions") == 0, what="deleted")
 
@@ -130,3 +163,88 @@ def test_sessions_are_found_by_name(tab, database):
     page.get_by_role("row", name=re.compile("Loading dock")).wait_for(state="detached")
     page.locator("tbody tr").nth(1).wait_for()  # the list may be on its way
     assert page.locator("tbody tr").count() == 2
+
+
+def test_pages_without_data_say_so(tab):
+    tab("/live").get_by_text("No session has sent readings yet.").wait_for()
+    tab("/sessions").get_by_text("No camera is counting yet").wait_for()
+
+
+def test_charts_without_readings_say_so(tab, database):
+    page = tab(f"/sessions/{database.session()}")
+    page.locator(".chart", has_text="no readings").nth(5).wait_for()
+
+
+def test_one_of_hundreds_of_cameras_is_found_and_groups_are_picked(tab, database):
+    database.run(
+        "insert into sessions (session_name, input_source)"
+        " select (array['North gate ', 'Level '])[1 + mod(n, 2)] || n, 'rtsp://1' from generate_series(1, 190) as n"
+    )
+    database.session("Loading dock")
+    page = tab("/live")
+    page.get_by_role("button", name="Choose sessions: 1 of 191").click()
+    page.get_by_role("button", name="Choose none").click()
+    page.get_by_role("searchbox", name="Search by name").fill("loading")
+    page.get_by_role("checkbox").nth(1).wait_for(state="detached")
+    page.get_by_role("checkbox", name="Loading dock").check()
+    page.get_by_role("searchbox", name="Search by name").fill("level 1")
+    page.get_by_role("button", name="Choose all: Level").click()
+    page.get_by_text("At most 24 at a time.").wait_for()
+    page.reload()
+    page.get_by_role("button", name="Choose sessions: 24 of 191").wait_for()
+    page.get_by_role("button", name="Loading dock", pressed=True).wait_for()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("width", [390, 820, 1440])
+def test_a_very_long_name_makes_no_page_wider(context, tab, database, path, width):
+    session_id = database.session("Camera-at-the-" + "very-" * 36 + "end")
+    database.metric(session_id, 3)
+    database.alert(session_id)
+    page = tab(path.format(id=session_id))
+    page.set_viewport_size({"width": width, "height": 844})
+    page.locator(".content :is(.panel, .table-scroll, .chart)").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_phone_shows_who_is_inside_and_what_can_be_done(tab, database):
+    database.session("Main door")
+    page = tab("/sessions")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for part in ("td.figure:not(.when)", ".row-actions button:last-child"):
+        box = page.locator(part).first.bounding_box()
+        assert box["x"] + box["width"] <= 390
+
+
+def test_a_page_is_found_as_it_was_left(tab, database):
+    database.run("insert into sessions (session_name) select 'Door ' || n from generate_series(1, 60) as n")
+    page = tab("/sessions?order=session_name")
+    for number in (2, 3):
+        page.get_by_role("button", name="Next page").click()
+        page.get_by_text(f"Page {number}", exact=True).wait_for()
+    page.get_by_role("link", name="Live").click()
+    page.get_by_role("button", name="15 min").click()
+    page.get_by_role("link", name="Sessions").click()
+    page.get_by_text("Page 3", exact=True).wait_for()
+    page.get_by_role("link", name="Live").click()
+    page.get_by_role("button", name="15 min", pressed=True).wait_for()
+    page.go_back()
+    page.get_by_text("Page 3", exact=True).wait_for()
+    page.reload()
+    page.get_by_text("Page 3", exact=True).wait_for()
+    page.get_by_role("button", name="Previous page").click()
+    page.get_by_text("Page 2", exact=True).wait_for()
+
+
+def test_the_tab_tells_of_open_alerts_and_of_a_lost_connection(tab, database, feed, errors):
+    session_id = database.session("North gate")
+    page = tab(f"/sessions/{session_id}")
+    until(lambda: page.title() == "North gate · People counting", what="the name")
+    database.alert(session_id)
+    until(lambda: page.title() == "(1) North gate · People counting", what="an open alert")
+    icon = page.locator("link[rel=icon]")
+    assert "alert" in icon.get_attribute("href")
+    feed.stop()
+    until(lambda: page.title().startswith("Connection lost · North gate"), what="lost")
+    assert "lost" in icon.get_attribute("href")
+    errors.clear()  # the browser's own word on the refused connections

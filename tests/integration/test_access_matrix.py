@@ -45,6 +45,7 @@ TABLE = {
     "POST /api/alerts/reopen": OPERATE,
     "GET /api/sessions/<id>/statistics": READ,
     "GET /api/sessions/figures": READ,
+    "GET /api/metrics/series": READ,
     "GET /api/stats": READ,
     "GET /api/analytics/flow": READ,
     "GET /api/analytics/profile": READ,

@@ -35,6 +35,28 @@ def test_retention_is_an_age_or_a_size_or_both(text, hours, size):
     assert (config.retention_hours, config.retention_bytes) == (hours, size)
 
 
+@pytest.mark.parametrize(
+    ("text", "readings", "minutes"),
+    [
+        ("", 30, 730),
+        ("7d", 7, 730),
+        ("90d, 5y", 90, 1825),
+        ("4y", 1460, 1460),
+        ("30d,forever", 30, None),
+        ("forever", None, None),
+    ],
+)
+def test_readings_are_kept_for_a_while_and_their_minutes_no_shorter(text, readings, minutes):
+    config = Config.from_environ({"METRICS_RETENTION": text})
+    assert (config.readings_retention_days, config.minutes_retention_days) == (readings, minutes)
+
+
+@pytest.mark.parametrize("text", ["30", "0d", "1h", "2y,30d", "forever,2y", "1d,2d,3d", "30d,", "-1d", "ever", ",2y"])
+def test_a_retention_of_readings_that_means_nothing_is_refused(text):
+    with pytest.raises(ConfigError, match=r"METRICS_RETENTION=.* such as 30d,2y"):
+        Config.from_environ({"METRICS_RETENTION": text})
+
+
 @pytest.mark.parametrize("text", ["72", "h", "-1h", "0d", "3 weeks", "1e3h", "nan"])
 def test_a_retention_that_is_neither_is_refused(text):
     with pytest.raises(ConfigError, match="CHANGE_LOG_RETENTION"):

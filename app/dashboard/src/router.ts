@@ -18,6 +18,8 @@ let shown = '';
 /** Pages whose address carries a secret behind its #. It leaves the address bar and the history at once. */
 const SECRET: readonly string[] = ['/setup', '/kiosk'];
 let secret = '';
+/** The query of each page when it was last shown, by path. */
+const left = new Map<string, string>();
 
 /** To be called before anything is rendered. */
 export function prepareWith(task: Prepare): void {
@@ -28,6 +30,11 @@ export function prepareWith(task: Prepare): void {
 /** Load what a link leads to before it is followed. */
 export function foresee(event: { currentTarget: HTMLAnchorElement }): void {
   void prepare(new URL(event.currentTarget.href));
+}
+
+/** Where a link of the navigation leads: to its page as it was left, and from the page itself to its beginning. */
+export function asLeft(path: string): string {
+  return at(path) + (pathOf(new URL(shown || location.href).pathname) === path ? '' : (left.get(path) ?? ''));
 }
 
 /** The address that is shown. */
@@ -88,6 +95,7 @@ function arrive(scroll = false): void {
     if (loading !== task) return; // another address is wanted by now
     loading = null;
     shown = location.href;
+    left.set(pathOf(location.pathname), location.search);
     if (scroll) scrollTo(0, 0);
     listeners.call();
   };

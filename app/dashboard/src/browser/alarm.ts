@@ -29,7 +29,7 @@ export async function allowNotifications(): Promise<NotificationPermission | 'in
 
 function raise(alert: Alert): void {
   const text = alert.alert_message ?? alert.alert_type;
-  toast({ kind: 'alert', title: currentWords().t('New alert'), text, href: '/alerts' });
+  toast({ kind: 'alert', sessionId: alert.session_id, text, href: '/alerts' });
   if (!currentSettings().notify) return;
   // Only the tab that holds the connection makes a sound: six tabs must not ring six times.
   if (!feedOf().leading) return;

@@ -43,7 +43,12 @@ export function AlertRow({ alert, session, select }: { alert: Alert; session: st
         <span>{alert.is_resolved ? lasted : t('open for {time}', { time: span(Math.max(1000, now - began)) })}</span>
       </div>
       {!alert.is_resolved && may('operate') && (
-        <button type="button" disabled={busy} onClick={() => void run(() => resolveAlerts({ ids: [alert.id] }))}>
+        <button
+          type="button"
+          aria-label={`${t('Resolve')}: ${alert.alert_message ?? alert.alert_type}, ${session}`}
+          disabled={busy}
+          onClick={() => void run(() => resolveAlerts({ ids: [alert.id] }))}
+        >
           {t('Resolve')}
         </button>
       )}

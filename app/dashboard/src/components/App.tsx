@@ -6,10 +6,13 @@
  */
 import { useEffect, useRef, useState } from 'react';
 import { measureLatency } from '../browser/latency';
+import { changeTitle } from '../browser/title';
 import { toastError } from '../browser/toasts';
 import { report } from '../feed/listeners';
 import { at, pathOf } from '../feed/mount';
 import { useAccess } from '../hooks/useAccess';
+import { useConnection } from '../hooks/useConnection';
+import { useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import { PAGE } from '../i18n/names';
 import { nameOf, pageOf } from '../pages/loaders';
@@ -36,7 +39,9 @@ export function App() {
   const ended = last.current !== undefined && signedOut !== null;
 
   useEffect(() => {
-    document.title = name === 'unknown' ? t('People counting') : `${t(PAGE[name])} · ${t('People counting')}`;
+    // A session's page says the session's name itself.
+    if (name === 'session') return;
+    changeTitle({ page: name === 'unknown' ? t('People counting') : `${t(PAGE[name])} · ${t('People counting')}` });
   }, [name, t]);
   useEffect(() => {
     if (access === null) return;
@@ -78,6 +83,13 @@ export function App() {
 }
 
 function Beside() {
+  const { t } = useWords();
+  const { totals, live } = useStats();
+  const { status } = useConnection();
+  const alerts = totals?.now.open_alerts ?? 0;
+  const lost = !live && status === 'reconnecting';
+  useEffect(() => changeTitle({ alerts, lost: lost ? t('Connection lost') : '' }), [alerts, lost, t]);
+  useEffect(() => () => changeTitle({ alerts: 0, lost: '' }), []);
   useEffect(measureLatency, []);
   useEffect(() => {
     let stop = () => {};

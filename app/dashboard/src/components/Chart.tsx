@@ -2,18 +2,26 @@
  * A chart over time (uPlot).
  *
  * Invariant: new data only redraws the chart; it is created again when its lines, language or colours change. Colours
- * come from the page's CSS variables, so nothing here knows about light and dark.
+ * come from the page's CSS variables, so nothing here knows about light and dark. Arrow keys move its cursor as the
+ * pointer does.
  */
-import { useEffect, useRef } from 'react';
+import { useEffect, useRef, type KeyboardEvent } from 'react';
 import uPlot from 'uplot';
 import { useSettings } from '../browser/settings';
 import { useWords } from '../i18n/language';
+import { showReadout } from './readout';
 
 export interface Line {
   label: string;
   color: string;
-  dashed?: boolean;
+  /** Lengths of dashes and gaps, in pixels; none for a whole line. */
+  dash?: readonly number[];
 }
+/** As many lines, and each of the charts that move together says its values. */
+const FEW = 2;
+/** Where uPlot's cursor is when it is nowhere. */
+const AWAY = -10;
+
 export type ChartData = [number[], ...(number | null)[][]];
 
 export function Chart({
@@ -39,8 +47,13 @@ export function Chart({
   const plot = useRef<uPlot | null>(null);
   const latest = useRef({ data, onZoom });
   latest.current = { data, onZoom };
+  const readout = useRef<HTMLDivElement>(null);
   const dark = useDark();
-  const shape = lines.map((line) => `${line.label} ${line.color} ${line.dashed ?? ''}`).join('|');
+  const text = (line: number, index: number) => {
+    const value = latest.current.data[line + 1]?.[index];
+    return value == null ? '–' : `${words.number(value, digits)}${unit}`;
+  };
+  const shape = lines.map((line) => `${line.label} ${line.color} ${line.dash ?? ''}`).join('|');
 
   useEffect(() => {
     const element = container.current;
@@ -88,7 +101,7 @@ export function Chart({
             width: 0.12 * rem,
             spanGaps: false,
             points: { show: false },
-            ...(line.dashed ? { dash: [5, 4] } : {}),
+            ...(line.dash ? { dash: [...line.dash] } : {}),
             ...(lines.length === 1 ? { fill: `color-mix(in srgb, ${color(line.color)} 14%, transparent)` } : {}),
           })),
         ],
@@ -102,21 +115,20 @@ export function Chart({
           ],
           setCursor: [
             (self) => {
-              const { idx } = self.cursor;
-              const readout = element.parentElement?.querySelector('.readout');
-              if (!readout) return;
-              readout.textContent =
-                idx == null
-                  ? ''
-                  : lines
-                      .map((line, index) => {
-                        const value = self.data[index + 1]?.[idx];
-                        return value == null
-                          ? ''
-                          : `${lines.length > 1 ? `${line.label} ` : ''}${words.number(value, digits)}${unit}`;
-                      })
-                      .filter(Boolean)
-                      .join('   ');
+              const box = readout.current;
+              const { idx, left = -1 } = self.cursor;
+              if (!box) return;
+              box.hidden = true;
+              // Of charts that move together, the one that is looked at says the values of many lines.
+              if (idx == null || left < 0 || (lines.length > FEW && !element.matches(':hover, :focus'))) return;
+              const seconds = (latest.current.data[0].at(-1) ?? 0) - (latest.current.data[0][0] ?? 0) < 7200;
+              const at = (self.data[0][idx] as number) * 1000;
+              showReadout(
+                box,
+                words.time(at, seconds),
+                lines.map((line, index) => ({ label: line.label, color: color(line.color), text: text(index, idx) })),
+                { at: left, width: self.over.clientWidth, left: self.over.offsetLeft },
+              );
             },
           ],
         },
@@ -146,15 +158,57 @@ export function Chart({
       value == null ? [] : [`${lines[index]?.label ?? ''} ${words.number(value, digits)}${unit}`],
     )
     .join(', ');
+  const none = newest.every((value) => value === null);
+  const move = (event: KeyboardEvent<HTMLDivElement>) => {
+    const chart = plot.current;
+    if (!chart) return;
+    const last = data[0].length - 1;
+    const from = chart.cursor.idx ?? last;
+    const far = Math.ceil(last / 10);
+    const to = {
+      ArrowLeft: from - 1,
+      ArrowRight: from + 1,
+      PageDown: from - far,
+      PageUp: from + far,
+      Home: 0,
+      End: last,
+    }[event.key];
+    if (to === undefined && event.key !== 'Escape') return;
+    event.preventDefault();
+    const index = Math.min(last, Math.max(0, to ?? 0));
+    const left = to === undefined ? AWAY : chart.valToPos(data[0][index] ?? 0, 'x');
+    place(chart, left);
+    const said = lines.map((line, one) => `${line.label} ${text(one, index)}`).join(', ');
+    if (to !== undefined)
+      event.currentTarget.setAttribute('aria-valuetext', `${words.time((data[0][index] ?? 0) * 1000, true)}: ${said}`);
+    event.currentTarget.setAttribute('aria-valuenow', String(to === undefined ? last : index));
+  };
   return (
     <figure className="chart">
-      <figcaption>
-        <span>{label}</span>
-        <output className="readout" aria-hidden="true" />
-      </figcaption>
-      <div ref={container} className="chart-body" role="img" aria-label={`${label}: ${summary}`} />
+      <figcaption>{label}</figcaption>
+      <div
+        ref={container}
+        className="chart-body"
+        role="slider"
+        tabIndex={0}
+        aria-label={`${label}: ${none ? words.t('no readings') : summary}`}
+        aria-valuemin={0}
+        aria-valuemax={data[0].length - 1}
+        aria-valuenow={data[0].length - 1}
+        onKeyDown={move}
+        onBlur={() => plot.current && place(plot.current, AWAY)}
+      >
+        <div ref={readout} className="readout" aria-hidden="true" hidden />
+        {none && <p className="no-readings">{words.t('no readings')}</p>}
+      </div>
     </figure>
   );
+}
+
+/** Move the cursor of a chart and of those that move with it. uPlot's types do not know the third parameter. */
+function place(chart: uPlot, left: number): void {
+  const set: (at: { left: number; top: number }, fire: boolean, publish: boolean) => void = chart.setCursor;
+  set({ left, top: left < 0 ? AWAY : 1 }, true, true);
 }
 
 function newestOf(values: readonly (number | null)[] = []): number | null {

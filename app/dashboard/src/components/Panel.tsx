@@ -1,6 +1,7 @@
 /** A titled region of a page, and what it shows when it is empty, loading or failed. */
 import type { ReactNode } from 'react';
 import { useWords } from '../i18n/language';
+import { sentenceOf } from '../i18n/refusals';
 import { Icon, type IconName } from './Icon';
 
 export function Panel({
@@ -54,11 +55,12 @@ export function Loading({ lines = 4 }: { lines?: number }) {
 }
 
 export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
-  const { t } = useWords();
+  const words = useWords();
+  const { t } = words;
   return (
     <div className="failed" role="alert">
       <span>
-        {t('The server is not responding. What you see may be out of date.')} <small>{error.message}</small>
+        {sentenceOf(error, words)} {t('What you see may be out of date.')}
       </span>
       {retry && (
         <button type="button" onClick={retry}>

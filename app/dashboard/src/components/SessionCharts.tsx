@@ -20,7 +20,10 @@ export interface Charted {
   id: string;
   name: string;
   color: string;
+  /** Lines of the same colour differ in their dashes. */
+  dash?: readonly number[];
 }
+const OUT = [5, 4];
 
 const STEPS = 360;
 const REDRAW_MS = 250;
@@ -131,7 +134,7 @@ function chartOf(
       lines.push({
         label: sessions.length > 1 ? `${session.name} ${suffix}`.trim() : suffix || t(view.key),
         color: flow && sessions.length === 1 ? (column === 'in' ? '--in' : '--out') : session.color,
-        dashed: flow && column === 'out',
+        ...(flow && column === 'out' ? { dash: OUT } : session.dash ? { dash: session.dash } : {}),
       });
       data.push(series ? sampled(series, column, span.from, span.to, STEPS) : grid.map(() => null));
     }

@@ -1,17 +1,16 @@
 /** The shell around every page: navigation, connection, clock, who is signed in, theme and language. */
 import type { ReactNode } from 'react';
 import { useAccess } from '../hooks/useAccess';
-import { useStats } from '../hooks/useStats';
+import { useAsOf, useStats } from '../hooks/useStats';
 import { useNow } from '../hooks/useNow';
 import { useWords } from '../i18n/language';
 import { at } from '../feed/mount';
 import type { PageName } from '../pages/pageName';
-import { follow, foresee } from '../router';
+import { asLeft, follow, foresee } from '../router';
 import { Connection } from './Connection';
 import { Icon, type IconName } from './Icon';
 import { Preferences } from './Preferences';
 import { Toasts } from './Toasts';
-import { Total } from './Total';
 import { PAGE, ROLE } from '../i18n/names';
 
 const PAGES: readonly { name: IconName & PageName; path: string }[] = [
@@ -50,6 +49,7 @@ export function Shell({
           <Mark />
           <span>{t('People counting')}</span>
         </a>
+        <Toasts />
         {ready && <Connection />}
         <Clock />
         <Preferences />
@@ -59,7 +59,7 @@ export function Shell({
         {pages.map(({ name, path }) => (
           <a
             key={name}
-            href={at(path)}
+            href={asLeft(path)}
             onClick={follow}
             onPointerEnter={foresee}
             onFocus={foresee}
@@ -74,20 +74,31 @@ export function Shell({
       <main id="content" className="content" tabIndex={-1} aria-busy={loading}>
         {children}
       </main>
-      <Toasts />
     </div>
   );
 }
 
 function Clock() {
-  const { time } = useWords();
-  return <time className="clock">{time(useNow(), true)}</time>;
+  const { time, zone } = useWords();
+  const now = useNow();
+  return (
+    <time className="clock" title={Intl.DateTimeFormat().resolvedOptions().timeZone}>
+      {time(now, true)} <span>{zone(now)}</span>
+    </time>
+  );
 }
 
 function OpenAlerts() {
+  const { number } = useWords();
   const { totals, fresh } = useStats();
-  if (fresh && totals?.now.open_alerts === 0) return null;
-  return <Total of={({ now }) => now.open_alerts} className="count" />;
+  const asOf = useAsOf();
+  const open = totals?.now.open_alerts;
+  if (fresh && open === 0) return null;
+  return (
+    <span className={fresh ? 'count' : 'count stale'} title={asOf}>
+      {open === undefined ? '–' : number(open)}
+    </span>
+  );
 }
 
 /** Who is signed in; nothing where nobody needs to be. */

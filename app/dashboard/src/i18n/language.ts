@@ -32,6 +32,8 @@ export interface Words {
   number(value: number, digits?: number): string;
   time(at: string | number, seconds?: boolean): string;
   dateTime(at: string | number): string;
+  /** The browser's time zone at that moment, in short: every time here is told in it. */
+  zone(at: string | number): string;
   /** A duration, in its largest one or two units. */
   span(milliseconds: number): string;
   ago(at: string | number, now: number): string;
@@ -87,6 +89,7 @@ function wordsFor(language: Language): Words {
     hour: '2-digit',
     minute: '2-digit',
   });
+  const zoned = new Intl.DateTimeFormat(locale, { timeZoneName: 'short' });
   const t = (key: Key, values: Values = {}) =>
     ((language === 'vi' && vietnamese[key]) || key).replace(/\{(\w+)\}/g, (_, name: string) =>
       String(values[name] ?? ''),
@@ -99,9 +102,12 @@ function wordsFor(language: Language): Words {
     const minutes = Math.round(seconds / 60);
     if (minutes < 60) return t('{n} min', { n: number(minutes) });
     const rest = minutes % 60;
+    const hours = Math.floor(minutes / 60);
+    if (hours < 24) return t('{n} h', { n: number(hours) }) + (rest ? ` ${t('{n} min', { n: number(rest) })}` : '');
+    const left = hours % 24;
     return (
-      t('{n} h', { n: number(Math.floor(minutes / 60)) }) +
-      (rest && minutes < 1440 ? ` ${t('{n} min', { n: number(rest) })}` : '')
+      t('{n} d', { n: number(Math.floor(hours / 24)) }) +
+      (left && hours < 240 ? ` ${t('{n} h', { n: number(left) })}` : '')
     );
   };
   return {
@@ -111,6 +117,7 @@ function wordsFor(language: Language): Words {
     span,
     time: (at, seconds = false) => (seconds ? clockSeconds : clock).format(new Date(at)),
     dateTime: (at) => dateClock.format(new Date(at)),
+    zone: (at) => zoned.formatToParts(new Date(at)).find(({ type }) => type === 'timeZoneName')?.value ?? '',
     ago: (at, now) => {
       const passed = now - new Date(at).getTime();
       return passed < 2000

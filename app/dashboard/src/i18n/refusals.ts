@@ -4,7 +4,10 @@ import type { Key, Words } from './language';
 
 /** `ours` are the sentences of statuses, such as 409, that mean something else in each place. */
 export function sentenceOf(error: unknown, { t, span }: Words, ours: Readonly<Record<number, Key>> = {}): string {
-  if (!(error instanceof RequestError)) return t('The server cannot be reached.');
+  if (!(error instanceof RequestError)) {
+    if (!(error instanceof Error) || error.name === 'TypeError') return t('The server cannot be reached.'); // of fetch
+    return error.message === 'database_unavailable' ? t('Database unavailable') : error.message;
+  }
   if (error.status === 429)
     return t('Too many attempts. Try again in {time}.', { time: span((error.retryAfter ?? 1) * 1000) });
   if (error.status === 422 && isOfPassword(error))

@@ -40,7 +40,7 @@ export function DashboardPage() {
   const error = active.error ?? movements.error;
   if (nothing && !kiosk) return <FirstSteps />;
   return (
-    <div className="dashboard">
+    <>
       <h1 className="unseen">{t('Dashboard')}</h1>
       {error && (
         <Failed
@@ -51,55 +51,57 @@ export function DashboardPage() {
           }}
         />
       )}
-      <Figures flow={flow.value} />
-      <Panel
-        title={t('Flow of the last hour')}
-        className={live ? 'area-flow' : 'area-flow stale'}
-        side={<Legend flow={flow.value} />}
-      >
-        {flow.value ? <HourFlow flow={flow.value} /> : <Loading lines={5} />}
-      </Panel>
-      <Panel title={t('Newest movements')} className="area-newest">
-        {!movements.ready ? (
-          <Loading lines={9} />
-        ) : movements.rows.length === 0 ? (
-          <Empty icon="person">{t('Nobody has passed yet.')}</Empty>
-        ) : (
-          <Movements movements={movements.rows} nameOf={name} />
-        )}
-      </Panel>
-      <Panel
-        title={t('Active sessions')}
-        className="area-sessions"
-        side={<Shown rows={active.rows.length} cut={active.cut} of={(all) => all.now.active_sessions} />}
-      >
-        {active.ready && latest.value ? <SessionCards sessions={active.rows} latest={latest.value} /> : <Loading />}
-      </Panel>
-      <Panel
-        title={t('Open alerts')}
-        className="area-alerts"
-        side={
-          <>
-            <Shown
-              rows={Math.min(alerts.length, ALERTS)}
-              cut={cut || alerts.length > ALERTS}
-              of={(all) => all.now.open_alerts}
-            />
-            {!kiosk && <Link to="/alerts">{t('All')}</Link>}
-          </>
-        }
-      >
-        {alerts.length === 0 ? (
-          <AllClear error={alertsError} />
-        ) : (
-          <ul className="alert-list">
-            {alerts.slice(0, ALERTS).map((alert) => (
-              <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} />
-            ))}
-          </ul>
-        )}
-      </Panel>
-    </div>
+      <div className="dashboard">
+        <Figures flow={flow.value} />
+        <Panel
+          title={t('Flow of the last hour')}
+          className={live ? 'area-flow' : 'area-flow stale'}
+          side={<Legend flow={flow.value} />}
+        >
+          {flow.value ? <HourFlow flow={flow.value} /> : <Loading lines={5} />}
+        </Panel>
+        <Panel title={t('Newest movements')} className="area-newest">
+          {!movements.ready ? (
+            <Loading lines={9} />
+          ) : movements.rows.length === 0 ? (
+            <Empty icon="person">{t('Nobody has passed yet.')}</Empty>
+          ) : (
+            <Movements movements={movements.rows} nameOf={name} />
+          )}
+        </Panel>
+        <Panel
+          title={t('Active sessions')}
+          className="area-sessions"
+          side={<Shown rows={active.rows.length} cut={active.cut} of={(all) => all.now.active_sessions} />}
+        >
+          {active.ready && latest.value ? <SessionCards sessions={active.rows} latest={latest.value} /> : <Loading />}
+        </Panel>
+        <Panel
+          title={t('Open alerts')}
+          className="area-alerts"
+          side={
+            <>
+              <Shown
+                rows={Math.min(alerts.length, ALERTS)}
+                cut={cut || alerts.length > ALERTS}
+                of={(all) => all.now.open_alerts}
+              />
+              {!kiosk && <Link to="/alerts">{t('All')}</Link>}
+            </>
+          }
+        >
+          {alerts.length === 0 ? (
+            <AllClear error={alertsError} />
+          ) : (
+            <ul className="alert-list">
+              {alerts.slice(0, ALERTS).map((alert) => (
+                <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} />
+              ))}
+            </ul>
+          )}
+        </Panel>
+      </div>
+    </>
   );
 }
 

@@ -1,10 +1,11 @@
 /** Live: the readings of the selected sessions as they arrive. The selection is kept in the address. */
-import { useMemo, useState } from 'react';
+import { useMemo, useRef, useState } from 'react';
 import { useActiveSessions, useAllSessions } from '../hooks/useList';
 import { useWords } from '../i18n/language';
 import { Sign } from '../components/Sign';
 import { Choice } from '../components/Choice';
 import { Empty, Failed, Loading } from '../components/Panel';
+import { SessionPicker } from '../components/SessionPicker';
 import { SessionCharts, type Span } from '../components/SessionCharts';
 import { Shown } from '../components/Total';
 import { setQuery, useAddress } from '../router';
@@ -21,6 +22,9 @@ const WINDOWS = {
 } as const;
 type WindowName = keyof typeof WINDOWS;
 const COLORS = 6;
+/** One for each round of the colours; what leaves is dashed in a way of its own. */
+const DASHES = [undefined, [10, 3], [2, 3], [10, 3, 2, 3]] as const;
+const MOST = COLORS * DASHES.length;
 
 export function LivePage() {
   const { t, time } = useWords();
@@ -33,22 +37,37 @@ export function LivePage() {
   const name = searchParams.get('window') ?? '5';
   const windowName: WindowName = name in WINDOWS ? (name as WindowName) : '5';
   const choosable = active.rows.length > 0 ? active.rows : recent.rows.slice(0, 8);
-  const ids = picked === null ? choosable.slice(0, 1).map((row) => row.id) : picked.split(',').filter(Boolean);
+  const asked = picked === null ? choosable.slice(0, 1).map((row) => row.id) : picked.split(',').filter(Boolean);
+  const ids = asked.slice(0, MOST);
+  const look = useLooks(ids);
   const charted = useMemo(
     () =>
       ids.flatMap((id) => {
         const row = [...active.rows, ...recent.rows].find((one) => one.id === id);
-        const index = choosable.findIndex((one) => one.id === id);
-        return row ? [{ id, name: row.session_name, color: `--line-${Math.max(0, index) % COLORS}` }] : [];
+        return row ? [{ id, name: row.session_name, ...look(id) }] : [];
       }),
     [ids.join(), active.rows, recent.rows],
   );
-  if (active.error) return <Failed error={active.error} retry={active.reload} />;
-  if (!active.ready || !recent.ready) return <Loading lines={8} />;
-  if (choosable.length === 0) return <Empty icon="live">{t('No session has sent readings yet.')}</Empty>;
+  const head = <h1 className="unseen">{t('Live')}</h1>;
+  if (active.error || !active.ready || !recent.ready || choosable.length === 0)
+    return (
+      <div className="live">
+        {head}
+        {active.error ? (
+          <Failed error={active.error} retry={active.reload} />
+        ) : !active.ready || !recent.ready ? (
+          <Loading lines={8} />
+        ) : (
+          <Empty icon="live">
+            <p>{t('No session has sent readings yet.')}</p>
+            <p>{t('Charts appear here as soon as a camera reports.')}</p>
+          </Empty>
+        )}
+      </div>
+    );
   return (
     <div className="live">
-      <h1 className="unseen">{t('Live')}</h1>
+      {head}
       <div className="toolbar">
         <Choice
           label={t('Window')}
@@ -80,21 +99,14 @@ export function LivePage() {
               : t('Drag across a chart to zoom in; double-click to zoom out.')}
         </span>
       </div>
-      <div className="chips" role="group" aria-label={t('Sessions')}>
-        {choosable.map((row, index) => (
-          <button
-            key={row.id}
-            type="button"
-            className="chip"
-            aria-pressed={ids.includes(row.id)}
-            onClick={() => toggle(row.id)}
-          >
-            <i style={{ background: `var(--line-${index % COLORS})` }} />
-            {row.session_name}
-          </button>
-        ))}
+      <SessionPicker
+        choosable={choosable}
+        charted={charted}
+        most={MOST}
+        onChange={(next) => setQuery({ sessions: next.join() || ',' })}
+      >
         {active.cut && <Shown rows={active.rows.length} cut of={(all) => all.now.active_sessions} />}
-      </div>
+      </SessionPicker>
       {charted.length === 0 ? (
         <Empty icon="live">{t('Pick at least one session above.')}</Empty>
       ) : (
@@ -109,13 +121,27 @@ export function LivePage() {
     </div>
   );
 
-  function toggle(id: string): void {
-    const next = ids.includes(id) ? ids.filter((one) => one !== id) : [...ids, id];
-    setQuery({ sessions: next.join() || ',' });
-  }
-
   function windowText(value: WindowName): string {
     const minutes = Number(value);
     return minutes < 60 ? t('{n} min', { n: minutes }) : t('{n} h', { n: minutes / 60 });
   }
+}
+
+/** The colour and the dashes of each session: free ones are given out in order, and nobody's change while it is shown. */
+function useLooks(ids: readonly string[]) {
+  const slots = useRef(new Map<string, number>());
+  for (const id of slots.current.keys()) if (!ids.includes(id)) slots.current.delete(id);
+  for (const id of ids) {
+    if (slots.current.has(id)) continue;
+    const taken = new Set(slots.current.values());
+    slots.current.set(
+      id,
+      ids.findIndex((_, slot) => !taken.has(slot)),
+    );
+  }
+  return (id: string) => {
+    const slot = slots.current.get(id) ?? 0;
+    const dash = DASHES[Math.floor(slot / COLORS)];
+    return { color: `--line-${slot % COLORS}`, ...(dash ? { dash } : {}) };
+  };
 }

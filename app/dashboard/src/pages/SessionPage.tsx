@@ -1,5 +1,6 @@
 /** Session: one counting run with its charts, movements, alerts and settings. */
-import { useMemo, useState, type ComponentProps } from 'react';
+import { useEffect, useMemo, useState, type ComponentProps } from 'react';
+import { changeTitle } from '../browser/title';
 import { shownSource, type Metric, type Session } from '../feed/rows';
 import { isOfNow } from '../plots/latest';
 import { useNow } from '../hooks/useNow';
@@ -29,6 +30,8 @@ export function SessionPage({ id }: { id: string }) {
   const { t } = useWords();
   const { sessions, loading, error, reload } = useSessionsSSE(id);
   const session = sessions[0];
+  const name = session?.session_name ?? t('Session');
+  useEffect(() => changeTitle({ page: `${name} · ${t('People counting')}` }), [name, t]);
   if (loading) return error ? <Failed error={error} retry={reload} /> : <Loading lines={8} />;
   if (!session) {
     return (
@@ -47,7 +50,7 @@ export function SessionPage({ id }: { id: string }) {
 }
 
 function Detail({ session }: { session: Session }) {
-  const { t, dateTime, number, span, ago } = useWords();
+  const { t, dateTime, zone, number, span, ago } = useWords();
   const now = useNow();
   const { live } = useStats();
   const { movements, loading } = useMovementsSSE(session.id, { limit: 200 });
@@ -98,7 +101,11 @@ function Detail({ session }: { session: Session }) {
             {session.session_name} <span className={`badge ${session.status}`}>{t(STATUS[session.status])}</span>
           </h1>
           <p className="quiet">
-            {[shownSource(session), dateTime(session.start_time), span(end - Date.parse(session.start_time))]
+            {[
+              shownSource(session),
+              `${dateTime(session.start_time)} ${zone(session.start_time)}`,
+              span(end - Date.parse(session.start_time)),
+            ]
               .filter(Boolean)
               .join(' · ')}
           </p>
@@ -179,7 +186,7 @@ function Detail({ session }: { session: Session }) {
             </ul>
           )}
         </Panel>
-        <Panel title={t('Settings')}>
+        <Panel title={t('Settings')} className="whole">
           <Settings session={session} />
         </Panel>
       </div>
@@ -206,7 +213,7 @@ function Settings({ session }: { session: Session }) {
     [t('Output'), session.output_path],
   ] as const;
   return (
-    <dl className="facts">
+    <dl className="facts grid">
       {rows.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>

@@ -43,17 +43,18 @@ export function SessionsPage() {
   const { t, number } = useWords();
   const { searchParams } = useAddress();
   const may = useMay();
-  const [after, setAfter] = useState<readonly string[]>([]);
   const [creating, setCreating] = useState(false);
   const order = searchParams.get('order') ?? '-start_time';
   const status = FILTERS.find((one) => one === searchParams.get('status')) ?? 'all';
   const search = searchParams.get('search') ?? '';
+  // Where each page begins, the first one left out: a reload, a link and "back" find the same page.
+  const after = (searchParams.get('after') ?? '').split(',').filter(Boolean);
+  const setAfter = (tokens: readonly string[]) => setQuery({ after: tokens.join() });
   const { page, error, reload } = usePage({ order, status, search, after: after.at(-1) ?? '' });
   const hidden = useSyncExternalStore(hiddenSessions.subscribe, hiddenSessions.get);
   const rows = page?.items.filter((row) => !hidden.has(row.id));
   const change = (values: Record<string, string>) => {
-    setAfter([]);
-    setQuery(values);
+    setQuery({ after: '', ...values });
   };
   return (
     <div className="sessions">
@@ -90,7 +91,9 @@ export function SessionsPage() {
       {!rows ? (
         <Loading lines={10} />
       ) : rows.length === 0 ? (
-        <Empty icon="sessions">{t('No sessions match.')}</Empty>
+        <Empty icon="sessions">
+          {search || status !== 'all' ? t('No sessions match.') : <p>{t('No camera is counting yet')}</p>}
+        </Empty>
       ) : (
         <Table rows={rows} order={order} onOrder={(next) => change({ order: next })} />
       )}
@@ -135,7 +138,11 @@ function Table({
   const heading = ({ order: column, key }: (typeof COLUMNS)[number]) => {
     const falls = order === `-${column}`;
     return (
-      <th key={key} aria-sort={falls ? 'descending' : order === column ? 'ascending' : 'none'}>
+      <th
+        key={key}
+        className={column === 'start_time' ? 'when' : undefined}
+        aria-sort={falls ? 'descending' : order === column ? 'ascending' : 'none'}
+      >
         <button
           type="button"
           className="sort"
@@ -156,7 +163,7 @@ function Table({
             <th>{t('Status')}</th>
             <th className="source">{t('Source')}</th>
             {heading(COLUMNS[1]!)}
-            <th className="figure">{t('Duration')}</th>
+            <th className="figure when">{t('Duration')}</th>
             <th className="figure">{t('Inside')}</th>
             <th>
               <span className="unseen">{t('Actions')}</span>
@@ -167,7 +174,7 @@ function Table({
           {rows.map((row) => (
             <tr key={row.id}>
               <td>
-                <a href={at(`/sessions/${row.id}`)} onClick={follow}>
+                <a href={at(`/sessions/${row.id}`)} onClick={follow} title={row.session_name}>
                   {row.session_name}
                 </a>
               </td>
@@ -175,8 +182,8 @@ function Table({
                 <span className={`badge ${row.status}`}>{t(STATUS[row.status])}</span>
               </td>
               <td className="source">{shownSource(row) ?? '–'}</td>
-              <td>{dateTime(row.start_time)}</td>
-              <td className="figure">
+              <td className="when">{dateTime(row.start_time)}</td>
+              <td className="figure when">
                 {span((row.end_time ? Date.parse(row.end_time) : now) - Date.parse(row.start_time))}
               </td>
               <td className="figure">

@@ -1,0 +1,208 @@
+"""The SQL of series: what the readings of a session said over a range of time, in buckets of equal width.
+
+Invariant: the answer is that of the rows as they are in the snapshot, whatever is folded or filled; see
+``sql/0031_sum_up_readings.sql``. Minutes and hours are taken where they are right, rows for the rest. What has aged out
+is in minutes or hours alone, so a range that reaches back that far is widened to whole ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, TextClause, text
+
+Resolution = Literal["readings", "minutes", "hours"]
+
+# What a reading says in numbers: its name in the rollups, and in the rows.
+FIGURES = {
+    "people": "current_people_count",
+    "entered": "people_entered_last_minute",
+    "exited": "people_exited_last_minute",
+    "fps": "fps_current",
+    "cpu": "cpu_usage_percentage",
+    "memory": "memory_usage_mb",
+    "latency": "processing_latency_ms",
+}
+# The longest range that is read from each: some 20 000 rows of a camera that reports once a second. A year has 8 760
+# hours.
+_LONGEST = {"readings": timedelta(hours=6), "minutes": timedelta(days=14)}
+_UNITS = {"readings": timedelta(milliseconds=1), "minutes": timedelta(minutes=1), "hours": timedelta(hours=1)}
+_FIRST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A range of time of this ``length`` from ``since`` on, in buckets of this ``width``, and what it is read from."""
+
+    since: datetime
+    length: timedelta
+    width: timedelta
+    resolution: Resolution
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Since when there are single readings and minutes; how far minutes are filled, and the log is folded into them."""
+
+    readings_from: datetime
+    minutes_from: datetime
+    filled: datetime
+    folded: int
+
+
+def span(since: datetime, until: datetime, points: int, kept: Kept) -> Span:
+    """At most ``points`` buckets that cover the range, from the finest resolution that has all of it quickly."""
+    if until - since <= _LONGEST["readings"] and since >= kept.readings_from:
+        resolution: Resolution = "readings"
+    elif until - since <= _LONGEST["minutes"] and since >= kept.minutes_from:
+        resolution = "minutes"
+    else:
+        resolution = "hours"
+    unit = _UNITS[resolution]
+    if resolution != "readings":
+        since = since.replace(second=0, microsecond=0)
+    if resolution == "hours":
+        since = since.replace(minute=0)
+    width = max(unit, -((since - until) // (points * unit)) * unit)  # rounded up
+    length = until - since if resolution == "readings" else -((since - until) // unit) * unit
+    return Span(since, length, width, resolution)
+
+
+# Without changes that were pruned before they were folded, and once all readings were removed, no minute is right.
+_KEPT = text("""
+select greatest(case when not is_truncated then kept_from end, '0001-01-01T00:00Z') as readings_from,
+       greatest(case when not is_truncated then minutes_kept_from end, '0001-01-01T00:00Z') as minutes_from,
+       case when is_truncated or folded < floor then '9999-12-31T00:00Z'
+            else greatest(filled, '0001-01-01T00:00Z') end as filled,
+       folded
+from reading_rollups_cursor cross join change_log_home cross join lateral (select exists (
+    select from change_log where id > folded and table_name = 'realtime_metrics' and action = 'TRUNCATE'
+    union all
+    select from unnumbered_changes() where table_name = 'realtime_metrics' and action = 'TRUNCATE'
+) as is_truncated) as t
+""")
+
+
+def _of_rows(row: str) -> str:
+    return ", ".join(
+        f"count({row}.{column}) as {name}_count,"
+        # As in the rollups: sums are held within what their type can add up. Deliberate: least() would count nulls.
+        f" sum(case when {row}.{column} > 1e290 then 1e290 else {row}.{column}::double precision end) as {name}_sum,"
+        f" min({row}.{column})::double precision as {name}_least, max({row}.{column})::double precision as {name}_most"
+        for name, column in FIGURES.items()
+    )
+
+
+_COLUMNS = ", ".join(f"r.{name}_count, r.{name}_sum, r.{name}_least, r.{name}_most" for name in FIGURES)
+_SUMS = ", ".join(
+    f"sum({name}_count) as {name}_count, sum({name}_sum) as {name}_sum, min({name}_least) as {name}_least,"
+    f" max({name}_most) as {name}_most"
+    for name in FIGURES
+)
+_OBJECTS = ", ".join(
+    f"'{column}', case when {name}_count > 0 then json_build_object("
+    f"'min', {name}_least, 'mean', {name}_sum / {name}_count, 'max', {name}_most) end"
+    for name, column in FIGURES.items()
+)
+_ENDS = """
+with ends as materialized (
+    select cast(:since as timestamptz) as since, cast(:since as timestamptz) + cast(:length as interval) as until,
+           cast(:kept_from as timestamptz) as kept_from,
+           greatest(cast(:kept_from as timestamptz), cast(:filled as timestamptz)) as right_from
+)
+"""
+# Rows for the minutes that are not filled yet, that have changes which are not folded, or that got late readings after
+# they had aged out. To the last ones, what is stored belongs as well.
+_PARTS = f"""
+, dirty as materialized (
+    select distinct c.minute from ends e, changed_minutes(:folded, 9223372036854775807, :session) c
+    where c.session_id = :session and c.minute >= greatest(e.since, e.right_from) and c.minute < e.until
+), broken as materialized (
+    select hour_of(minute) as start from dirty
+    union
+    select hour_of(kept_from) from ends where kept_from < right_from
+    union
+    select hour_of(right_from) from ends where kept_from < right_from
+), parts as (
+    select minute_of(m.timestamp) as start, count(*) as readings, {_of_rows("m")}
+    from ends e join realtime_metrics m on m.timestamp >= e.since and m.timestamp < least(e.until, e.right_from)
+    where m.session_id = :session group by 1
+    union all
+    select d.minute, count(*), {_of_rows("m")}
+    from dirty d join realtime_metrics m on m.timestamp >= d.minute and m.timestamp < d.minute + interval '1 minute'
+    where m.session_id = :session group by 1
+    union all
+"""
+_MINUTES = f"""
+    select r.start, r.readings, {_COLUMNS}
+    from ends e join reading_minutes r on r.start >= e.since and r.start < e.until
+    where r.session_id = :session and (r.start < e.kept_from or r.start >= e.right_from)
+      and r.start not in (select minute from dirty)
+)
+"""
+_HOURS = f"""
+    select r.start, r.readings, {_COLUMNS}
+    from ends e cross join broken b
+    join reading_minutes r
+        on r.start >= greatest(b.start, e.since) and r.start < least(b.start + interval '1 hour', e.until)
+    where r.session_id = :session and (r.start < e.kept_from or r.start >= e.right_from)
+      and r.start not in (select minute from dirty)
+    union all
+    select r.start, r.readings, {_COLUMNS}
+    from ends e join reading_hours r on r.start >= e.since and r.start < e.until
+    where r.session_id = :session and (r.start < e.kept_from or r.start >= e.right_from)
+      and not exists (select from broken b where b.start = r.start)
+)
+"""
+_BUCKETS_OF_PARTS = f"""
+, buckets as (
+    select date_bin(cast(:width as interval), start, cast(:since as timestamptz)) as start, sum(readings) as readings,
+           {_SUMS}
+    from parts group by 1
+)
+"""
+_BUCKETS_OF_ROWS = f"""
+, buckets as (
+    select date_bin(cast(:width as interval), m.timestamp, cast(:since as timestamptz)) as start, count(*) as readings,
+           {_of_rows("m")}
+    from ends e join realtime_metrics m on m.timestamp >= e.since and m.timestamp < e.until
+    where m.session_id = :session group by 1
+)
+"""
+_ANSWER = f"""
+select json_build_object(
+    'session_id', cast(:session as uuid), 'resolution', cast(:resolution as text),
+    'seconds', cast(:seconds as double precision),
+    'points', coalesce((
+        select json_agg(json_build_object('start', start, 'readings', readings, {_OBJECTS}) order by start)
+        from buckets), '[]'))::text
+"""
+_STATEMENTS: dict[Resolution, TextClause] = {
+    "readings": text(_ENDS + _BUCKETS_OF_ROWS + _ANSWER),
+    "minutes": text(_ENDS + _PARTS + _MINUTES + _BUCKETS_OF_PARTS + _ANSWER),
+    "hours": text(_ENDS + _PARTS + _HOURS + _BUCKETS_OF_PARTS + _ANSWER),
+}
+
+
+def read_series(connection: Connection, session: UUID, since: datetime, until: datetime, points: int) -> str:
+    """The series as JSON text; see ``app/api/metrics.py`` for its fields. ``since`` and ``until`` are UTC."""
+    rows = connection.execute(_KEPT).all()
+    # Amid a restore nothing is known but rows.
+    kept = Kept(*rows[0]) if rows else Kept(_FIRST, _FIRST, _FIRST.replace(year=9999), 0)
+    chosen = span(since, until, points, kept)
+    values = {
+        "session": session,
+        "since": chosen.since,
+        "length": chosen.length,
+        "width": chosen.width,
+        "seconds": chosen.width.total_seconds(),
+        "resolution": chosen.resolution,
+        "kept_from": kept.readings_from,
+        "filled": kept.filled,
+        "folded": kept.folded,
+    }
+    answer: str = connection.execute(_STATEMENTS[chosen.resolution], values).scalar_one()
+    return answer

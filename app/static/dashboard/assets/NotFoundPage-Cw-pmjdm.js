@@ -1,1 +1,0 @@
-import{A as e,ft as t,gt as n,k as r,v as i}from"./index-RA7RCAr-.js";var a=r();function o(){let{t:r}=t();return(0,a.jsxs)(i,{icon:`search`,children:[(0,a.jsx)(`h1`,{children:r(`Page not found`)}),(0,a.jsxs)(`p`,{children:[r(`The address may have been mistyped.`),` `,(0,a.jsx)(`a`,{href:n(`/`),onClick:e,children:r(`Dashboard`)})]})]})}export{o as NotFoundPage};
