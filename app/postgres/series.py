@@ -87,11 +87,10 @@ from reading_rollups_cursor cross join change_log_home cross join lateral (selec
 
 
 def _of_rows(row: str) -> str:
+    """The same as in the rollups, of readings."""
     return ", ".join(
-        f"count({row}.{column}) as {name}_count,"
-        # As in the rollups: sums are held within what their type can add up. Deliberate: least() would count nulls.
-        f" sum(case when {row}.{column} > 1e290 then 1e290 else {row}.{column}::double precision end) as {name}_sum,"
-        f" min({row}.{column})::double precision as {name}_least, max({row}.{column})::double precision as {name}_most"
+        f"count({row}.{column}) as {name}_count, sum(summable({row}.{column})) as {name}_sum,"
+        f" summable(min({row}.{column})) as {name}_least, summable(max({row}.{column})) as {name}_most"
         for name, column in FIGURES.items()
     )
 

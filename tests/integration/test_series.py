@@ -248,7 +248,8 @@ def test_what_no_camera_can_mean_neither_stops_the_fold_nor_breaks_the_answer(cl
         writer.execute("insert into realtime_metrics (session_id, timestamp) values (%s, %s)", [session_id, time])
     fold()
     [point] = series(client, session_id, until=START + timedelta(days=1))["points"]
-    assert point["fps_current"] == {"min": 1.7e308, "mean": 1e290, "max": 1.7e308}
+    assert point["fps_current"] == point["memory_usage_mb"] == {"min": 1e290, "mean": 1e290, "max": 1e290}
+    assert series(client, session_id)["points"][0]["fps_current"] == point["fps_current"]
 
 
 def test_what_readings_said_stays_when_they_age_out(client, session_id, writer, fold, age):
