@@ -26,10 +26,14 @@ FIGURES = {
     "memory": "memory_usage_mb",
     "latency": "processing_latency_ms",
 }
-# The longest range that is read from each: some 20 000 rows of a camera that reports once a second. A year has 8 760
-# hours.
-_LONGEST = {"readings": timedelta(hours=6), "minutes": timedelta(days=14)}
-_UNITS = {"readings": timedelta(milliseconds=1), "minutes": timedelta(minutes=1), "hours": timedelta(hours=1)}
+# A series is made of the finest units of which its range has no more than this: so many for each point, whatever the
+# camera's pace, within what is always quick and what would take too long. Where the next coarser unit takes over, there
+# are still two fifths of the points, with 24 of 60.
+_UNITS_PER_POINT = 24
+_FEWEST_UNITS, _MOST_UNITS = 4_000, 21_600
+# Of readings, a second: no camera is known to report more often.
+_COUNTED = {"readings": timedelta(seconds=1), "minutes": timedelta(minutes=1), "hours": timedelta(hours=1)}
+_UNITS = _COUNTED | {"readings": timedelta(milliseconds=1)}
 _FIRST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -55,9 +59,10 @@ class Kept:
 
 def span(since: datetime, until: datetime, points: int, kept: Kept) -> Span:
     """At most ``points`` buckets that cover the range, from the finest resolution that has all of it quickly."""
-    if until - since <= _LONGEST["readings"] and since >= kept.readings_from:
+    most = min(max(points * _UNITS_PER_POINT, _FEWEST_UNITS), _MOST_UNITS)
+    if until - since <= most * _COUNTED["readings"] and since >= kept.readings_from:
         resolution: Resolution = "readings"
-    elif until - since <= _LONGEST["minutes"] and since >= kept.minutes_from:
+    elif until - since <= most * _COUNTED["minutes"] and since >= kept.minutes_from:
         resolution = "minutes"
     else:
         resolution = "hours"

@@ -11,6 +11,7 @@ import pytest
 from app.feed.pruner import Pruner, prune_readings
 from app.feed.rollups import Rollups
 from app.postgres.connections import connect
+from app.postgres.series import Kept, span
 
 START = datetime(2026, 3, 2, 10, tzinfo=UTC)
 COLUMNS = (
@@ -120,7 +121,8 @@ def stored(writer, table):
 
 RANGES = (
     (timedelta(hours=1), 500, "readings", 7.2),
-    (timedelta(hours=3), 7, "readings", 1542.858),
+    (timedelta(hours=1), 7, "readings", 514.286),
+    (timedelta(hours=3), 7, "minutes", 1560),
     (timedelta(days=2), 500, "minutes", 360),
     (timedelta(days=40), 500, "hours", 7200),
     (timedelta(days=40), 2000, "hours", 3600),
@@ -147,6 +149,28 @@ def test_a_series_says_what_plain_sql_says_before_and_after_folding(
     after = series(client, session_id, until=until, points=points)
     assert after != before
     agrees(after, plain(writer, session_id, after, until=until))
+
+
+@pytest.mark.parametrize(
+    ("length", "points", "resolution"),
+    [
+        (timedelta(seconds=4000), 2, "readings"),
+        (timedelta(seconds=4001), 2, "minutes"),
+        (timedelta(hours=3, minutes=20), 500, "readings"),
+        (timedelta(hours=3, minutes=20, seconds=1), 500, "minutes"),
+        (timedelta(days=8, hours=8), 500, "minutes"),
+        (timedelta(days=8, hours=8, seconds=1), 500, "hours"),
+        (timedelta(hours=6), 2000, "readings"),
+        (timedelta(hours=6, seconds=1), 2000, "minutes"),
+        (timedelta(days=15), 2000, "minutes"),
+        (timedelta(days=15, seconds=1), 2000, "hours"),
+    ],
+)
+def test_a_range_is_read_from_the_finest_units_that_its_points_deserve(length, points, resolution):
+    first = datetime.min.replace(tzinfo=UTC)
+    chosen = span(START, START + length, points, Kept(first, first, first, 0))
+    assert chosen.resolution == resolution
+    assert chosen.length <= points * chosen.width
 
 
 def test_minutes_and_hours_follow_updates_deletes_and_readings_that_come_late(client, session_id, writer, fold):
