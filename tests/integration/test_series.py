@@ -151,6 +151,21 @@ def test_a_series_says_what_plain_sql_says_before_and_after_folding(
     agrees(after, plain(writer, session_id, after, until=until))
 
 
+@pytest.mark.parametrize("length", [timedelta(hours=1), timedelta(days=2), timedelta(days=40)])
+def test_figures_that_are_not_wanted_are_left_out_and_the_others_stay_the_same(
+    client, session_id, writer, fold, length
+):
+    read(writer, session_id, 2000, seconds=31)
+    fold()
+    read(writer, session_id, 50, start=START + timedelta(minutes=30), people="99")
+    until = START + length
+    every = series(client, session_id, until=until)
+    some = series(client, session_id, until=until, figures="cpu_usage_percentage,current_people_count")
+    wanted = ("start", "readings", "current_people_count", "cpu_usage_percentage")
+    assert some == {**every, "points": [{name: point[name] for name in wanted} for point in every["points"]]}
+    assert len(some["points"]) > 6
+
+
 @pytest.mark.parametrize(
     ("length", "points", "resolution"),
     [
@@ -393,9 +408,13 @@ def test_wrong_ranges_and_points_are_named(client, session_id):
         (f"{session}&points=2001", "points"),
         (f"{session}&from=yesterday", "from"),
         (f"{session}&until=2026-01-01T00:00:00Z", "until"),
+        (f"{session}&figures=", "figures"),
+        (f"{session}&figures=fps_current,cpu", "figures"),
     ):
         response = client.get(f"/api/metrics/series?{query}")
         assert (response.status_code, response.json["errors"][0]["field"]) == (400, field), query
+    unknown = client.get(f"/api/metrics/series?{session}&figures=fps_current,cpu").json["errors"][0]["message"]
+    assert unknown == f"'cpu' is none of {', '.join(COLUMNS)}"
     assert client.get("/api/metrics/series?session_id=00000000-0000-4000-8000-000000000001").status_code == 404
 
 
