@@ -12,6 +12,7 @@ from app.feed.pruner import Pruner, prune_readings
 from app.feed.rollups import Rollups
 from app.postgres.connections import connect
 from app.postgres.series import Kept, span
+from tests import waiting
 
 START = datetime(2026, 3, 2, 10, tzinfo=UTC)
 COLUMNS = (
@@ -186,6 +187,21 @@ def test_a_range_is_read_from_the_finest_units_that_its_points_deserve(length, p
     chosen = span(START, START + length, points, Kept(first, first, first, 0))
     assert chosen.resolution == resolution
     assert chosen.length <= points * chosen.width
+
+
+def test_a_running_feed_sums_up_readings_and_what_becomes_of_them(gunicorn, client, session_id, writer):
+    read(writer, session_id, 30, seconds=1)
+    gunicorn(METRICS_RETENTION="forever")
+
+    def most(people):
+        writer.execute("select readings, people_most from reading_minutes")
+        return writer.fetchall() == [(30, people)]
+
+    waiting.until(lambda: most(39))
+    writer.execute("update realtime_metrics set current_people_count = 1000 where current_people_count = 39")
+    waiting.until(lambda: most(1000))
+    writer.execute("select readings, people_most from reading_hours")
+    assert writer.fetchall() == [(30, 1000)]
 
 
 def test_minutes_and_hours_follow_updates_deletes_and_readings_that_come_late(client, session_id, writer, fold):
