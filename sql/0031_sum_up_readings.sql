@@ -21,57 +21,107 @@ create table reading_rollups_cursor (
 insert into reading_rollups_cursor (folded)
 select greatest(floor, (select max(id) from change_log)) from change_log_home;
 
--- One session's readings of a minute. Of each figure: how many readings have it, their sum, the least and the most.
-create table reading_minutes (
-    session_id    uuid not null,
-    start         timestamptz not null,
-    readings      integer not null,
-    people_count  integer not null,
-    people_sum    double precision,
-    people_least  double precision,
-    people_most   double precision,
-    entered_count integer not null,
-    entered_sum   double precision,
-    entered_least double precision,
-    entered_most  double precision,
-    exited_count  integer not null,
-    exited_sum    double precision,
-    exited_least  double precision,
-    exited_most   double precision,
-    fps_count     integer not null,
-    fps_sum       double precision,
-    fps_least     double precision,
-    fps_most      double precision,
-    cpu_count     integer not null,
-    cpu_sum       double precision,
-    cpu_least     double precision,
-    cpu_most      double precision,
-    memory_count  integer not null,
-    memory_sum    double precision,
-    memory_least  double precision,
-    memory_most   double precision,
-    latency_count integer not null,
-    latency_sum   double precision,
-    latency_least double precision,
-    latency_most  double precision,
-    primary key (session_id, start)
-) with (fillfactor = 90); -- the minute of now is written again and again
-create index reading_minutes_start_idx on reading_minutes (start);
-
--- The same by hour.
-create table reading_hours (like reading_minutes including all) with (fillfactor = 90);
-
--- The minute that a reading is in, the hour that a minute is in; null where cameras must be wrong.
-create function minute_of(moment timestamptz) returns timestamptz
+-- What is measured, held within what its type can add up.
+create function summable(value double precision) returns double precision
 language sql immutable parallel safe as $$
-    select case when moment >= '0001-01-01T00:00Z'::timestamptz and moment < '9999-12-31T00:00Z'::timestamptz
-        then date_bin('1 minute', moment, '2000-01-01T00:00Z'::timestamptz) end
+    select case when value > 1e290 then 1e290 else value end
 $$;
 
-create function hour_of(moment timestamptz) returns timestamptz
+-- What is the same for each figure, and for minutes and hours.
+do $generate$
+declare
+    columns text; -- of each figure: how many readings have it, their sum, the least and the most
+    of_rows text; -- these of the readings r
+    of_parts text; -- these of the minutes or hours r
+    replaced text;
+    made record;
+begin
+    select string_agg(format(e'%1$s_count integer not null, %1$s_sum double precision,\n    '
+               '%1$s_least double precision, %1$s_most double precision', name), e',\n    '),
+           string_agg(format('count(r.%2$s) as %1$s_count, sum(summable(r.%2$s)) as %1$s_sum, '
+               'summable(min(r.%2$s)) as %1$s_least, summable(max(r.%2$s)) as %1$s_most', name, source), e',\n           '),
+           string_agg(format('sum(r.%1$s_count) as %1$s_count, sum(r.%1$s_sum) as %1$s_sum, '
+               'min(r.%1$s_least) as %1$s_least, max(r.%1$s_most) as %1$s_most', name), e',\n           '),
+           string_agg(format('%1$s_count = excluded.%1$s_count, %1$s_sum = excluded.%1$s_sum, '
+               '%1$s_least = excluded.%1$s_least, %1$s_most = excluded.%1$s_most', name), e',\n    ')
+    into columns, of_rows, of_parts, replaced
+    from (values ('people', 'current_people_count'), ('entered', 'people_entered_last_minute'),
+                 ('exited', 'people_exited_last_minute'), ('fps', 'fps_current'), ('cpu', 'cpu_usage_percentage'),
+                 ('memory', 'memory_usage_mb'), ('latency', 'processing_latency_ms')) as figures (name, source);
+    for made in
+        select * from (values ('minute', 'realtime_metrics', 'timestamp', 'count(*)', of_rows),
+                              ('hour', 'reading_minutes', 'start', 'sum(r.readings)', of_parts)
+        ) as t (unit, source, time, readings, sums)
+    loop
+        execute format($function$
+-- The minute or hour that a moment is in; null where cameras must be wrong.
+create function %1$s_of(moment timestamptz) returns timestamptz
 language sql immutable parallel safe as $$
     select case when moment >= '0001-01-01T00:00Z'::timestamptz and moment < '9999-12-31T00:00Z'::timestamptz
-        then date_bin('1 hour', moment, '2000-01-01T00:00Z'::timestamptz) end
+        then date_bin('1 %1$s', moment, '2000-01-01T00:00Z'::timestamptz) end
+$$;
+
+-- One session's readings of a minute or an hour.
+create table reading_%1$ss (
+    session_id uuid not null,
+    start timestamptz not null,
+    readings integer not null,
+    %6$s,
+    primary key (session_id, start)
+) with (fillfactor = 90); -- the minute of now is written again and again
+create index reading_%1$ss_start_idx on reading_%1$ss (start);
+
+-- Sums some minutes up anew from their rows, or hours from their minutes.
+create function sum_reading_%1$ss(sessions uuid[], starts timestamptz[]) returns void
+language sql as $$
+    delete from reading_%1$ss using unnest(sessions, starts) as k (session_id, start)
+    where reading_%1$ss.session_id = k.session_id and reading_%1$ss.start = k.start and not exists (
+        select from %2$s r
+        where r.session_id = k.session_id and r.%3$s >= k.start and r.%3$s < k.start + interval '1 %1$s');
+    insert into reading_%1$ss
+    select k.session_id, k.start, sums.* from unnest(sessions, starts) as k (session_id, start) cross join lateral (
+        select %4$s as readings,
+           %5$s
+        from %2$s r
+        where r.session_id = k.session_id and r.%3$s >= k.start and r.%3$s < k.start + interval '1 %1$s'
+        having count(*) > 0) as sums
+    on conflict (session_id, start) do update set
+    readings = excluded.readings, %9$s
+$$;
+
+-- Adds what readings said that are gone to their minutes or hours.
+create function add_reading_%1$ss(gone realtime_metrics[]) returns void
+language sql as $$
+    with said as (
+        select r.session_id, %1$s_of(r.timestamp) as start, count(*) as readings,
+           %7$s
+        from unnest(gone) as r where %1$s_of(r.timestamp) is not null group by 1, 2
+    )
+    insert into reading_%1$ss
+    select r.session_id, r.start, sum(r.readings),
+           %8$s
+    from (
+        select * from said
+        union all
+        select stored.* from reading_%1$ss as stored join said using (session_id, start)
+    ) as r
+    group by 1, 2
+    on conflict (session_id, start) do update set
+    readings = excluded.readings, %9$s
+$$
+        $function$, made.unit, made.source, made.time, made.readings, made.sums, columns, of_rows, of_parts, replaced);
+    end loop;
+end
+$generate$;
+
+-- Sums some minutes up anew from their rows, and the hours that they are in.
+create function sum_readings(sessions uuid[], minutes timestamptz[]) returns void
+language plpgsql as $$
+begin
+    perform sum_reading_minutes(sessions, minutes);
+    perform sum_reading_hours(array_agg(session_id), array_agg(hour)) from (
+        select distinct session_id, hour_of(start) as hour from unnest(sessions, minutes) as k (session_id, start)) as h;
+end
 $$;
 
 -- The minutes whose readings changed after one id and up to another, those that have no id yet included if that is the
@@ -90,103 +140,6 @@ language sql stable as $$
     ) as changes
     cross join lateral (values (new_row), (old_row)) as lines (line)
     where line ->> 'session_id' is not null
-$$;
-
--- Sums some hours up anew from their minutes.
-create function sum_reading_hours(sessions uuid[], hours timestamptz[]) returns void
-language plpgsql as $$
-begin
-    delete from reading_hours r using unnest(sessions, hours) as k (session_id, start)
-    where r.session_id = k.session_id and r.start = k.start and not exists (
-        select from reading_minutes m
-        where m.session_id = k.session_id and m.start >= k.start and m.start < k.start + interval '1 hour');
-    insert into reading_hours
-    select k.session_id, k.start, sums.* from unnest(sessions, hours) as k (session_id, start) cross join lateral (
-        select sum(m.readings),
-               sum(m.people_count), sum(m.people_sum), min(m.people_least), max(m.people_most),
-               sum(m.entered_count), sum(m.entered_sum), min(m.entered_least), max(m.entered_most),
-               sum(m.exited_count), sum(m.exited_sum), min(m.exited_least), max(m.exited_most),
-               sum(m.fps_count), sum(m.fps_sum), min(m.fps_least), max(m.fps_most),
-               sum(m.cpu_count), sum(m.cpu_sum), min(m.cpu_least), max(m.cpu_most),
-               sum(m.memory_count), sum(m.memory_sum), min(m.memory_least), max(m.memory_most),
-               sum(m.latency_count), sum(m.latency_sum), min(m.latency_least), max(m.latency_most)
-        from reading_minutes m
-        where m.session_id = k.session_id and m.start >= k.start and m.start < k.start + interval '1 hour'
-        having count(*) > 0) as sums
-    on conflict (session_id, start) do update set
-        readings = excluded.readings,
-        people_count = excluded.people_count, people_sum = excluded.people_sum,
-        people_least = excluded.people_least, people_most = excluded.people_most,
-        entered_count = excluded.entered_count, entered_sum = excluded.entered_sum,
-        entered_least = excluded.entered_least, entered_most = excluded.entered_most,
-        exited_count = excluded.exited_count, exited_sum = excluded.exited_sum,
-        exited_least = excluded.exited_least, exited_most = excluded.exited_most,
-        fps_count = excluded.fps_count, fps_sum = excluded.fps_sum,
-        fps_least = excluded.fps_least, fps_most = excluded.fps_most,
-        cpu_count = excluded.cpu_count, cpu_sum = excluded.cpu_sum,
-        cpu_least = excluded.cpu_least, cpu_most = excluded.cpu_most,
-        memory_count = excluded.memory_count, memory_sum = excluded.memory_sum,
-        memory_least = excluded.memory_least, memory_most = excluded.memory_most,
-        latency_count = excluded.latency_count, latency_sum = excluded.latency_sum,
-        latency_least = excluded.latency_least, latency_most = excluded.latency_most;
-end
-$$;
-
--- Sums some minutes up anew from their rows, and the hours that they are in. Sums are held within what their type can add
--- up, whatever a camera says that it measured.
-create function sum_reading_minutes(sessions uuid[], minutes timestamptz[]) returns void
-language plpgsql as $$
-begin
-    delete from reading_minutes r using unnest(sessions, minutes) as k (session_id, start)
-    where r.session_id = k.session_id and r.start = k.start and not exists (
-        select from realtime_metrics m
-        where m.session_id = k.session_id and m.timestamp >= k.start and m.timestamp < k.start + interval '1 minute');
-    insert into reading_minutes
-    select k.session_id, k.start, sums.* from unnest(sessions, minutes) as k (session_id, start) cross join lateral (
-        select count(*),
-               count(m.current_people_count),
-               sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
-               min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
-               count(m.people_entered_last_minute),
-               sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
-               min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
-               count(m.people_exited_last_minute),
-               sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
-               min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
-               count(m.fps_current),
-               sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
-               min(m.fps_current)::double precision, max(m.fps_current)::double precision,
-               count(m.cpu_usage_percentage),
-               sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
-               min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
-               count(m.memory_usage_mb),
-               sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
-               min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
-               count(m.processing_latency_ms),
-               sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
-               min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
-        from realtime_metrics m
-        where m.session_id = k.session_id and m.timestamp >= k.start and m.timestamp < k.start + interval '1 minute'
-        having count(*) > 0) as sums
-    on conflict (session_id, start) do update set
-        readings = excluded.readings,
-        people_count = excluded.people_count, people_sum = excluded.people_sum,
-        people_least = excluded.people_least, people_most = excluded.people_most,
-        entered_count = excluded.entered_count, entered_sum = excluded.entered_sum,
-        entered_least = excluded.entered_least, entered_most = excluded.entered_most,
-        exited_count = excluded.exited_count, exited_sum = excluded.exited_sum,
-        exited_least = excluded.exited_least, exited_most = excluded.exited_most,
-        fps_count = excluded.fps_count, fps_sum = excluded.fps_sum,
-        fps_least = excluded.fps_least, fps_most = excluded.fps_most,
-        cpu_count = excluded.cpu_count, cpu_sum = excluded.cpu_sum,
-        cpu_least = excluded.cpu_least, cpu_most = excluded.cpu_most,
-        memory_count = excluded.memory_count, memory_sum = excluded.memory_sum,
-        memory_least = excluded.memory_least, memory_most = excluded.memory_most,
-        latency_count = excluded.latency_count, latency_sum = excluded.latency_sum,
-        latency_least = excluded.latency_least, latency_most = excluded.latency_most;
-    perform sum_reading_hours(array_agg(session_id), array_agg(hour)) from (
-        select distinct k.session_id, hour_of(k.start) as hour from unnest(sessions, minutes) as k (session_id, start)) as h;
-end
 $$;
 
 -- Folds the next changes of the log into the minutes and hours; returns how many changes, 0 if there are none or another
@@ -224,7 +177,7 @@ begin
             select distinct c.session_id, c.minute from changed_minutes(home.folded, last, null) as c
             where c.minute >= home.kept_from and c.minute >= home.filled) as k;
         if sessions is not null then
-            perform sum_reading_minutes(sessions, minutes);
+            perform sum_readings(sessions, minutes);
         end if;
         select array_agg(c.session_id) into sessions from change_log c
         where id > home.folded and id <= last and table_name = 'sessions' and action = 'DELETE'
@@ -261,7 +214,7 @@ begin
         where timestamp < home.filled and timestamp >= greatest(home.kept_from, '0001-01-01T00:00Z')
         order by timestamp desc limit most) as newest;
     since := case when found_rows < most then home.kept_from else minute_of(oldest) end;
-    perform sum_reading_minutes(array_agg(session_id), array_agg(minute)) from (
+    perform sum_readings(array_agg(session_id), array_agg(minute)) from (
         select session_id, minute_of(timestamp) as minute from realtime_metrics
         where timestamp >= since and timestamp < home.filled and minute_of(timestamp) is not null
         union
@@ -274,18 +227,21 @@ end
 $$;
 
 -- Lets the oldest readings before a time age out: about so many rows, but at least a minute. Returns how many went and
--- whether more may be left; null if another does it. One statement deletes rows and adds what they said to their minutes, so
--- that each is counted once whatever is committed meanwhile.
+-- whether more may be left; null if another does it. One statement deletes the rows and says what they were, so that each is
+-- counted once whatever is committed meanwhile.
 create function prune_readings(before timestamptz, most integer default 5000, out gone bigint, out is_done boolean)
 language plpgsql as $$
 declare
     home reading_rollups_cursor;
+    found_rows bigint;
     oldest timestamptz;
     newest timestamptz;
-    found_rows bigint;
+    since timestamptz := '-infinity';
     until timestamptz;
     sessions uuid[];
     hours timestamptz[];
+    aged realtime_metrics[];
+    without_minutes realtime_metrics[];
 begin
     select * into home from reading_rollups_cursor for update skip locked;
     if not found then
@@ -294,162 +250,47 @@ begin
     gone := 0;
     is_done := false;
     before := minute_of(before);
-    if exists (select from realtime_metrics where timestamp < home.kept_from) then
+    -- Deliberate: not exists (…), for which all rows are read once the plan is one for any time.
+    if (select min(timestamp) from realtime_metrics) < home.kept_from then
         -- They came late, into minutes that have aged out.
-        with late as (
-            delete from realtime_metrics where ctid = any (array(
-                select ctid from realtime_metrics where timestamp < home.kept_from order by timestamp, id limit most))
-                and timestamp < home.kept_from
-            returning *
-        ), counted as (
-            select count(*) as rows from late
-        ), by_minute as (
-            insert into reading_minutes as r
-            select m.session_id, minute_of(m.timestamp), count(*),
-                   count(m.current_people_count),
-                   sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
-                   min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
-                   count(m.people_entered_last_minute),
-                   sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
-                   min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
-                   count(m.people_exited_last_minute),
-                   sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
-                   min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
-                   count(m.fps_current),
-                   sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
-                   min(m.fps_current)::double precision, max(m.fps_current)::double precision,
-                   count(m.cpu_usage_percentage),
-                   sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
-                   min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
-                   count(m.memory_usage_mb),
-                   sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
-                   min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
-                   count(m.processing_latency_ms),
-                   sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
-                   min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
-            from late m where minute_of(m.timestamp) >= home.minutes_kept_from
-            group by 1, 2
-            on conflict (session_id, start) do update set
-                readings = r.readings + excluded.readings,
-                people_count = r.people_count + excluded.people_count, people_sum = coalesce(r.people_sum + excluded.people_sum, r.people_sum, excluded.people_sum),
-                people_least = least(r.people_least, excluded.people_least), people_most = greatest(r.people_most, excluded.people_most),
-                entered_count = r.entered_count + excluded.entered_count, entered_sum = coalesce(r.entered_sum + excluded.entered_sum, r.entered_sum, excluded.entered_sum),
-                entered_least = least(r.entered_least, excluded.entered_least), entered_most = greatest(r.entered_most, excluded.entered_most),
-                exited_count = r.exited_count + excluded.exited_count, exited_sum = coalesce(r.exited_sum + excluded.exited_sum, r.exited_sum, excluded.exited_sum),
-                exited_least = least(r.exited_least, excluded.exited_least), exited_most = greatest(r.exited_most, excluded.exited_most),
-                fps_count = r.fps_count + excluded.fps_count, fps_sum = coalesce(r.fps_sum + excluded.fps_sum, r.fps_sum, excluded.fps_sum),
-                fps_least = least(r.fps_least, excluded.fps_least), fps_most = greatest(r.fps_most, excluded.fps_most),
-                cpu_count = r.cpu_count + excluded.cpu_count, cpu_sum = coalesce(r.cpu_sum + excluded.cpu_sum, r.cpu_sum, excluded.cpu_sum),
-                cpu_least = least(r.cpu_least, excluded.cpu_least), cpu_most = greatest(r.cpu_most, excluded.cpu_most),
-                memory_count = r.memory_count + excluded.memory_count, memory_sum = coalesce(r.memory_sum + excluded.memory_sum, r.memory_sum, excluded.memory_sum),
-                memory_least = least(r.memory_least, excluded.memory_least), memory_most = greatest(r.memory_most, excluded.memory_most),
-                latency_count = r.latency_count + excluded.latency_count, latency_sum = coalesce(r.latency_sum + excluded.latency_sum, r.latency_sum, excluded.latency_sum),
-                latency_least = least(r.latency_least, excluded.latency_least), latency_most = greatest(r.latency_most, excluded.latency_most)
-        ), by_hour as (
-            insert into reading_hours as r
-            select m.session_id, hour_of(m.timestamp), count(*),
-                   count(m.current_people_count),
-                   sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
-                   min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
-                   count(m.people_entered_last_minute),
-                   sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
-                   min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
-                   count(m.people_exited_last_minute),
-                   sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
-                   min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
-                   count(m.fps_current),
-                   sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
-                   min(m.fps_current)::double precision, max(m.fps_current)::double precision,
-                   count(m.cpu_usage_percentage),
-                   sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
-                   min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
-                   count(m.memory_usage_mb),
-                   sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
-                   min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
-                   count(m.processing_latency_ms),
-                   sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
-                   min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
-            from late m where hour_of(m.timestamp) is not null
-            group by 1, 2
-            on conflict (session_id, start) do update set
-                readings = r.readings + excluded.readings,
-                people_count = r.people_count + excluded.people_count, people_sum = coalesce(r.people_sum + excluded.people_sum, r.people_sum, excluded.people_sum),
-                people_least = least(r.people_least, excluded.people_least), people_most = greatest(r.people_most, excluded.people_most),
-                entered_count = r.entered_count + excluded.entered_count, entered_sum = coalesce(r.entered_sum + excluded.entered_sum, r.entered_sum, excluded.entered_sum),
-                entered_least = least(r.entered_least, excluded.entered_least), entered_most = greatest(r.entered_most, excluded.entered_most),
-                exited_count = r.exited_count + excluded.exited_count, exited_sum = coalesce(r.exited_sum + excluded.exited_sum, r.exited_sum, excluded.exited_sum),
-                exited_least = least(r.exited_least, excluded.exited_least), exited_most = greatest(r.exited_most, excluded.exited_most),
-                fps_count = r.fps_count + excluded.fps_count, fps_sum = coalesce(r.fps_sum + excluded.fps_sum, r.fps_sum, excluded.fps_sum),
-                fps_least = least(r.fps_least, excluded.fps_least), fps_most = greatest(r.fps_most, excluded.fps_most),
-                cpu_count = r.cpu_count + excluded.cpu_count, cpu_sum = coalesce(r.cpu_sum + excluded.cpu_sum, r.cpu_sum, excluded.cpu_sum),
-                cpu_least = least(r.cpu_least, excluded.cpu_least), cpu_most = greatest(r.cpu_most, excluded.cpu_most),
-                memory_count = r.memory_count + excluded.memory_count, memory_sum = coalesce(r.memory_sum + excluded.memory_sum, r.memory_sum, excluded.memory_sum),
-                memory_least = least(r.memory_least, excluded.memory_least), memory_most = greatest(r.memory_most, excluded.memory_most),
-                latency_count = r.latency_count + excluded.latency_count, latency_sum = coalesce(r.latency_sum + excluded.latency_sum, r.latency_sum, excluded.latency_sum),
-                latency_least = least(r.latency_least, excluded.latency_least), latency_most = greatest(r.latency_most, excluded.latency_most)
-        )
-        select rows into gone from counted;
-        return;
-    end if;
-    if before is null or before <= home.kept_from then
+        until := home.kept_from;
+    elsif before is null or before <= home.kept_from then
         is_done := true;
         return;
+    else
+        since := home.kept_from;
+        select count(*), min(timestamp), max(timestamp) into found_rows, oldest, newest from (
+            select timestamp from realtime_metrics
+            where timestamp >= since and timestamp < before order by timestamp limit most) as next;
+        until := case
+            when found_rows < most then before
+            when minute_of(newest) is null then least(before, '0001-01-01T00:00Z')
+            when minute_of(newest) > oldest then minute_of(newest)
+            else least(before, minute_of(newest) + interval '1 minute') end;
+        is_done := until = before;
+        most := null;
+        -- From here on the trigger takes the deletes for what they are.
+        update reading_rollups_cursor set kept_from = until;
+        with stale as (
+            delete from reading_minutes where start >= since and start < until returning session_id, hour_of(start) as hour
+        )
+        select array_agg(session_id), array_agg(hour) into sessions, hours from stale;
     end if;
-    select count(*), min(timestamp), max(timestamp) into found_rows, oldest, newest from (
-        select timestamp from realtime_metrics
-        where timestamp >= home.kept_from and timestamp < before order by timestamp limit most) as next;
-    until := case
-        when found_rows < most then before
-        when minute_of(newest) is null then least(before, '0001-01-01T00:00Z')
-        when minute_of(newest) > oldest then minute_of(newest)
-        else least(before, minute_of(newest) + interval '1 minute') end;
-    -- From here on the trigger takes the deletes for what they are.
-    update reading_rollups_cursor set kept_from = until;
-    with stale as (
-        delete from reading_minutes where start >= home.kept_from and start < until returning session_id, start
+    with went as (
+        delete from realtime_metrics as m where ctid = any (array(
+            select ctid from realtime_metrics where timestamp >= since and timestamp < until order by timestamp, id limit most))
+            and timestamp < until
+        returning m as reading
     )
-    select array_agg(session_id), array_agg(hour) into sessions, hours
-    from (select distinct session_id, hour_of(start) as hour from stale) as k;
-    with aged as (
-        delete from realtime_metrics where timestamp >= home.kept_from and timestamp < until returning *
-    ), counted as (
-        select count(*) as rows from aged
-    ), by_minute as (
-        insert into reading_minutes
-        select m.session_id, minute_of(m.timestamp), count(*),
-               count(m.current_people_count),
-               sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
-               min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
-               count(m.people_entered_last_minute),
-               sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
-               min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
-               count(m.people_exited_last_minute),
-               sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
-               min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
-               count(m.fps_current),
-               sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
-               min(m.fps_current)::double precision, max(m.fps_current)::double precision,
-               count(m.cpu_usage_percentage),
-               sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
-               min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
-               count(m.memory_usage_mb),
-               sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
-               min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
-               count(m.processing_latency_ms),
-               sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
-               min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
-        from aged m where minute_of(m.timestamp) is not null
-        group by 1, 2
-        returning session_id, start
-    ), touched as (
-        select session_id, hour_of(start) as hour from by_minute
+    select count(*), array_agg(reading) filter (where (reading).timestamp >= home.minutes_kept_from),
+           array_agg(reading) filter (where (reading).timestamp < home.minutes_kept_from)
+    into gone, aged, without_minutes from went;
+    perform add_reading_minutes(aged);
+    perform add_reading_hours(without_minutes);
+    perform sum_reading_hours(array_agg(session_id), array_agg(hour)) from (
+        select session_id, hour_of(timestamp) as hour from unnest(aged)
         union
-        select * from unnest(sessions, hours)
-    )
-    select rows, (select array_agg(session_id) from touched), (select array_agg(hour) from touched)
-    into gone, sessions, hours from counted;
-    perform sum_reading_hours(sessions, hours);
-    is_done := until = before;
+        select * from unnest(sessions, hours)) as touched;
 end
 $$;
 
@@ -508,6 +349,6 @@ end
 $$;
 
 revoke execute on function
-    minute_of, hour_of, changed_minutes, sum_reading_hours, sum_reading_minutes, fold_readings, fill_readings, prune_readings,
-    prune_reading_minutes
+    summable, minute_of, hour_of, changed_minutes, sum_reading_minutes, sum_reading_hours, sum_readings, add_reading_minutes,
+    add_reading_hours, fold_readings, fill_readings, prune_readings, prune_reading_minutes
 from public;

@@ -19,6 +19,106 @@ CREATE TYPE public.session_status AS ENUM (
     'cancelled'
 );
 
+CREATE TABLE public.realtime_metrics (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    session_id uuid NOT NULL,
+    "timestamp" timestamp with time zone DEFAULT now() NOT NULL,
+    current_people_count integer DEFAULT 0 NOT NULL,
+    people_entered_last_minute integer DEFAULT 0,
+    people_exited_last_minute integer DEFAULT 0,
+    detection_status public.detection_status DEFAULT 'waiting'::public.detection_status NOT NULL,
+    fps_current double precision,
+    cpu_usage_percentage double precision,
+    memory_usage_mb double precision,
+    processing_latency_ms double precision,
+    created_at timestamp with time zone DEFAULT now(),
+    CONSTRAINT realtime_metrics_cpu_usage_percentage_check CHECK (((cpu_usage_percentage >= (0)::double precision) AND (cpu_usage_percentage <= (100)::double precision))),
+    CONSTRAINT realtime_metrics_current_people_count_check CHECK ((current_people_count >= 0)),
+    CONSTRAINT realtime_metrics_fps_current_check CHECK (((fps_current >= (0)::double precision) AND (fps_current < 'Infinity'::double precision))),
+    CONSTRAINT realtime_metrics_memory_usage_mb_check CHECK (((memory_usage_mb >= (0)::double precision) AND (memory_usage_mb < 'Infinity'::double precision))),
+    CONSTRAINT realtime_metrics_people_entered_last_minute_check CHECK ((people_entered_last_minute >= 0)),
+    CONSTRAINT realtime_metrics_people_exited_last_minute_check CHECK ((people_exited_last_minute >= 0)),
+    CONSTRAINT realtime_metrics_processing_latency_ms_check CHECK (((processing_latency_ms >= (0)::double precision) AND (processing_latency_ms < 'Infinity'::double precision)))
+);
+
+CREATE FUNCTION public.add_reading_hours(gone public.realtime_metrics[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    with said as (
+        select r.session_id, hour_of(r.timestamp) as start, count(*) as readings,
+           count(r.current_people_count) as people_count, sum(summable(r.current_people_count)) as people_sum, summable(min(r.current_people_count)) as people_least, summable(max(r.current_people_count)) as people_most,
+           count(r.people_entered_last_minute) as entered_count, sum(summable(r.people_entered_last_minute)) as entered_sum, summable(min(r.people_entered_last_minute)) as entered_least, summable(max(r.people_entered_last_minute)) as entered_most,
+           count(r.people_exited_last_minute) as exited_count, sum(summable(r.people_exited_last_minute)) as exited_sum, summable(min(r.people_exited_last_minute)) as exited_least, summable(max(r.people_exited_last_minute)) as exited_most,
+           count(r.fps_current) as fps_count, sum(summable(r.fps_current)) as fps_sum, summable(min(r.fps_current)) as fps_least, summable(max(r.fps_current)) as fps_most,
+           count(r.cpu_usage_percentage) as cpu_count, sum(summable(r.cpu_usage_percentage)) as cpu_sum, summable(min(r.cpu_usage_percentage)) as cpu_least, summable(max(r.cpu_usage_percentage)) as cpu_most,
+           count(r.memory_usage_mb) as memory_count, sum(summable(r.memory_usage_mb)) as memory_sum, summable(min(r.memory_usage_mb)) as memory_least, summable(max(r.memory_usage_mb)) as memory_most,
+           count(r.processing_latency_ms) as latency_count, sum(summable(r.processing_latency_ms)) as latency_sum, summable(min(r.processing_latency_ms)) as latency_least, summable(max(r.processing_latency_ms)) as latency_most
+        from unnest(gone) as r where hour_of(r.timestamp) is not null group by 1, 2
+    )
+    insert into reading_hours
+    select r.session_id, r.start, sum(r.readings),
+           sum(r.people_count) as people_count, sum(r.people_sum) as people_sum, min(r.people_least) as people_least, max(r.people_most) as people_most,
+           sum(r.entered_count) as entered_count, sum(r.entered_sum) as entered_sum, min(r.entered_least) as entered_least, max(r.entered_most) as entered_most,
+           sum(r.exited_count) as exited_count, sum(r.exited_sum) as exited_sum, min(r.exited_least) as exited_least, max(r.exited_most) as exited_most,
+           sum(r.fps_count) as fps_count, sum(r.fps_sum) as fps_sum, min(r.fps_least) as fps_least, max(r.fps_most) as fps_most,
+           sum(r.cpu_count) as cpu_count, sum(r.cpu_sum) as cpu_sum, min(r.cpu_least) as cpu_least, max(r.cpu_most) as cpu_most,
+           sum(r.memory_count) as memory_count, sum(r.memory_sum) as memory_sum, min(r.memory_least) as memory_least, max(r.memory_most) as memory_most,
+           sum(r.latency_count) as latency_count, sum(r.latency_sum) as latency_sum, min(r.latency_least) as latency_least, max(r.latency_most) as latency_most
+    from (
+        select * from said
+        union all
+        select stored.* from reading_hours as stored join said using (session_id, start)
+    ) as r
+    group by 1, 2
+    on conflict (session_id, start) do update set
+    readings = excluded.readings, people_count = excluded.people_count, people_sum = excluded.people_sum, people_least = excluded.people_least, people_most = excluded.people_most,
+    entered_count = excluded.entered_count, entered_sum = excluded.entered_sum, entered_least = excluded.entered_least, entered_most = excluded.entered_most,
+    exited_count = excluded.exited_count, exited_sum = excluded.exited_sum, exited_least = excluded.exited_least, exited_most = excluded.exited_most,
+    fps_count = excluded.fps_count, fps_sum = excluded.fps_sum, fps_least = excluded.fps_least, fps_most = excluded.fps_most,
+    cpu_count = excluded.cpu_count, cpu_sum = excluded.cpu_sum, cpu_least = excluded.cpu_least, cpu_most = excluded.cpu_most,
+    memory_count = excluded.memory_count, memory_sum = excluded.memory_sum, memory_least = excluded.memory_least, memory_most = excluded.memory_most,
+    latency_count = excluded.latency_count, latency_sum = excluded.latency_sum, latency_least = excluded.latency_least, latency_most = excluded.latency_most
+$$;
+
+CREATE FUNCTION public.add_reading_minutes(gone public.realtime_metrics[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    with said as (
+        select r.session_id, minute_of(r.timestamp) as start, count(*) as readings,
+           count(r.current_people_count) as people_count, sum(summable(r.current_people_count)) as people_sum, summable(min(r.current_people_count)) as people_least, summable(max(r.current_people_count)) as people_most,
+           count(r.people_entered_last_minute) as entered_count, sum(summable(r.people_entered_last_minute)) as entered_sum, summable(min(r.people_entered_last_minute)) as entered_least, summable(max(r.people_entered_last_minute)) as entered_most,
+           count(r.people_exited_last_minute) as exited_count, sum(summable(r.people_exited_last_minute)) as exited_sum, summable(min(r.people_exited_last_minute)) as exited_least, summable(max(r.people_exited_last_minute)) as exited_most,
+           count(r.fps_current) as fps_count, sum(summable(r.fps_current)) as fps_sum, summable(min(r.fps_current)) as fps_least, summable(max(r.fps_current)) as fps_most,
+           count(r.cpu_usage_percentage) as cpu_count, sum(summable(r.cpu_usage_percentage)) as cpu_sum, summable(min(r.cpu_usage_percentage)) as cpu_least, summable(max(r.cpu_usage_percentage)) as cpu_most,
+           count(r.memory_usage_mb) as memory_count, sum(summable(r.memory_usage_mb)) as memory_sum, summable(min(r.memory_usage_mb)) as memory_least, summable(max(r.memory_usage_mb)) as memory_most,
+           count(r.processing_latency_ms) as latency_count, sum(summable(r.processing_latency_ms)) as latency_sum, summable(min(r.processing_latency_ms)) as latency_least, summable(max(r.processing_latency_ms)) as latency_most
+        from unnest(gone) as r where minute_of(r.timestamp) is not null group by 1, 2
+    )
+    insert into reading_minutes
+    select r.session_id, r.start, sum(r.readings),
+           sum(r.people_count) as people_count, sum(r.people_sum) as people_sum, min(r.people_least) as people_least, max(r.people_most) as people_most,
+           sum(r.entered_count) as entered_count, sum(r.entered_sum) as entered_sum, min(r.entered_least) as entered_least, max(r.entered_most) as entered_most,
+           sum(r.exited_count) as exited_count, sum(r.exited_sum) as exited_sum, min(r.exited_least) as exited_least, max(r.exited_most) as exited_most,
+           sum(r.fps_count) as fps_count, sum(r.fps_sum) as fps_sum, min(r.fps_least) as fps_least, max(r.fps_most) as fps_most,
+           sum(r.cpu_count) as cpu_count, sum(r.cpu_sum) as cpu_sum, min(r.cpu_least) as cpu_least, max(r.cpu_most) as cpu_most,
+           sum(r.memory_count) as memory_count, sum(r.memory_sum) as memory_sum, min(r.memory_least) as memory_least, max(r.memory_most) as memory_most,
+           sum(r.latency_count) as latency_count, sum(r.latency_sum) as latency_sum, min(r.latency_least) as latency_least, max(r.latency_most) as latency_most
+    from (
+        select * from said
+        union all
+        select stored.* from reading_minutes as stored join said using (session_id, start)
+    ) as r
+    group by 1, 2
+    on conflict (session_id, start) do update set
+    readings = excluded.readings, people_count = excluded.people_count, people_sum = excluded.people_sum, people_least = excluded.people_least, people_most = excluded.people_most,
+    entered_count = excluded.entered_count, entered_sum = excluded.entered_sum, entered_least = excluded.entered_least, entered_most = excluded.entered_most,
+    exited_count = excluded.exited_count, exited_sum = excluded.exited_sum, exited_least = excluded.exited_least, exited_most = excluded.exited_most,
+    fps_count = excluded.fps_count, fps_sum = excluded.fps_sum, fps_least = excluded.fps_least, fps_most = excluded.fps_most,
+    cpu_count = excluded.cpu_count, cpu_sum = excluded.cpu_sum, cpu_least = excluded.cpu_least, cpu_most = excluded.cpu_most,
+    memory_count = excluded.memory_count, memory_sum = excluded.memory_sum, memory_least = excluded.memory_least, memory_most = excluded.memory_most,
+    latency_count = excluded.latency_count, latency_sum = excluded.latency_sum, latency_least = excluded.latency_least, latency_most = excluded.latency_most
+$$;
+
 CREATE TABLE public.alert_thresholds (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     session_id uuid,
@@ -458,7 +558,7 @@ begin
         where timestamp < home.filled and timestamp >= greatest(home.kept_from, '0001-01-01T00:00Z')
         order by timestamp desc limit most) as newest;
     since := case when found_rows < most then home.kept_from else minute_of(oldest) end;
-    perform sum_reading_minutes(array_agg(session_id), array_agg(minute)) from (
+    perform sum_readings(array_agg(session_id), array_agg(minute)) from (
         select session_id, minute_of(timestamp) as minute from realtime_metrics
         where timestamp >= since and timestamp < home.filled and minute_of(timestamp) is not null
         union
@@ -561,7 +661,7 @@ begin
             select distinct c.session_id, c.minute from changed_minutes(home.folded, last, null) as c
             where c.minute >= home.kept_from and c.minute >= home.filled) as k;
         if sessions is not null then
-            perform sum_reading_minutes(sessions, minutes);
+            perform sum_readings(sessions, minutes);
         end if;
         select array_agg(c.session_id) into sessions from change_log c
         where id > home.folded and id <= last and table_name = 'sessions' and action = 'DELETE'
@@ -1018,12 +1118,15 @@ CREATE FUNCTION public.prune_readings(before timestamp with time zone, most inte
     AS $$
 declare
     home reading_rollups_cursor;
+    found_rows bigint;
     oldest timestamptz;
     newest timestamptz;
-    found_rows bigint;
+    since timestamptz := '-infinity';
     until timestamptz;
     sessions uuid[];
     hours timestamptz[];
+    aged realtime_metrics[];
+    without_minutes realtime_metrics[];
 begin
     select * into home from reading_rollups_cursor for update skip locked;
     if not found then
@@ -1032,162 +1135,47 @@ begin
     gone := 0;
     is_done := false;
     before := minute_of(before);
-    if exists (select from realtime_metrics where timestamp < home.kept_from) then
+    -- Deliberate: not exists (…), for which all rows are read once the plan is one for any time.
+    if (select min(timestamp) from realtime_metrics) < home.kept_from then
         -- They came late, into minutes that have aged out.
-        with late as (
-            delete from realtime_metrics where ctid = any (array(
-                select ctid from realtime_metrics where timestamp < home.kept_from order by timestamp, id limit most))
-                and timestamp < home.kept_from
-            returning *
-        ), counted as (
-            select count(*) as rows from late
-        ), by_minute as (
-            insert into reading_minutes as r
-            select m.session_id, minute_of(m.timestamp), count(*),
-                   count(m.current_people_count),
-                   sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
-                   min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
-                   count(m.people_entered_last_minute),
-                   sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
-                   min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
-                   count(m.people_exited_last_minute),
-                   sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
-                   min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
-                   count(m.fps_current),
-                   sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
-                   min(m.fps_current)::double precision, max(m.fps_current)::double precision,
-                   count(m.cpu_usage_percentage),
-                   sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
-                   min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
-                   count(m.memory_usage_mb),
-                   sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
-                   min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
-                   count(m.processing_latency_ms),
-                   sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
-                   min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
-            from late m where minute_of(m.timestamp) >= home.minutes_kept_from
-            group by 1, 2
-            on conflict (session_id, start) do update set
-                readings = r.readings + excluded.readings,
-                people_count = r.people_count + excluded.people_count, people_sum = coalesce(r.people_sum + excluded.people_sum, r.people_sum, excluded.people_sum),
-                people_least = least(r.people_least, excluded.people_least), people_most = greatest(r.people_most, excluded.people_most),
-                entered_count = r.entered_count + excluded.entered_count, entered_sum = coalesce(r.entered_sum + excluded.entered_sum, r.entered_sum, excluded.entered_sum),
-                entered_least = least(r.entered_least, excluded.entered_least), entered_most = greatest(r.entered_most, excluded.entered_most),
-                exited_count = r.exited_count + excluded.exited_count, exited_sum = coalesce(r.exited_sum + excluded.exited_sum, r.exited_sum, excluded.exited_sum),
-                exited_least = least(r.exited_least, excluded.exited_least), exited_most = greatest(r.exited_most, excluded.exited_most),
-                fps_count = r.fps_count + excluded.fps_count, fps_sum = coalesce(r.fps_sum + excluded.fps_sum, r.fps_sum, excluded.fps_sum),
-                fps_least = least(r.fps_least, excluded.fps_least), fps_most = greatest(r.fps_most, excluded.fps_most),
-                cpu_count = r.cpu_count + excluded.cpu_count, cpu_sum = coalesce(r.cpu_sum + excluded.cpu_sum, r.cpu_sum, excluded.cpu_sum),
-                cpu_least = least(r.cpu_least, excluded.cpu_least), cpu_most = greatest(r.cpu_most, excluded.cpu_most),
-                memory_count = r.memory_count + excluded.memory_count, memory_sum = coalesce(r.memory_sum + excluded.memory_sum, r.memory_sum, excluded.memory_sum),
-                memory_least = least(r.memory_least, excluded.memory_least), memory_most = greatest(r.memory_most, excluded.memory_most),
-                latency_count = r.latency_count + excluded.latency_count, latency_sum = coalesce(r.latency_sum + excluded.latency_sum, r.latency_sum, excluded.latency_sum),
-                latency_least = least(r.latency_least, excluded.latency_least), latency_most = greatest(r.latency_most, excluded.latency_most)
-        ), by_hour as (
-            insert into reading_hours as r
-            select m.session_id, hour_of(m.timestamp), count(*),
-                   count(m.current_people_count),
-                   sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
-                   min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
-                   count(m.people_entered_last_minute),
-                   sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
-                   min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
-                   count(m.people_exited_last_minute),
-                   sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
-                   min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
-                   count(m.fps_current),
-                   sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
-                   min(m.fps_current)::double precision, max(m.fps_current)::double precision,
-                   count(m.cpu_usage_percentage),
-                   sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
-                   min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
-                   count(m.memory_usage_mb),
-                   sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
-                   min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
-                   count(m.processing_latency_ms),
-                   sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
-                   min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
-            from late m where hour_of(m.timestamp) is not null
-            group by 1, 2
-            on conflict (session_id, start) do update set
-                readings = r.readings + excluded.readings,
-                people_count = r.people_count + excluded.people_count, people_sum = coalesce(r.people_sum + excluded.people_sum, r.people_sum, excluded.people_sum),
-                people_least = least(r.people_least, excluded.people_least), people_most = greatest(r.people_most, excluded.people_most),
-                entered_count = r.entered_count + excluded.entered_count, entered_sum = coalesce(r.entered_sum + excluded.entered_sum, r.entered_sum, excluded.entered_sum),
-                entered_least = least(r.entered_least, excluded.entered_least), entered_most = greatest(r.entered_most, excluded.entered_most),
-                exited_count = r.exited_count + excluded.exited_count, exited_sum = coalesce(r.exited_sum + excluded.exited_sum, r.exited_sum, excluded.exited_sum),
-                exited_least = least(r.exited_least, excluded.exited_least), exited_most = greatest(r.exited_most, excluded.exited_most),
-                fps_count = r.fps_count + excluded.fps_count, fps_sum = coalesce(r.fps_sum + excluded.fps_sum, r.fps_sum, excluded.fps_sum),
-                fps_least = least(r.fps_least, excluded.fps_least), fps_most = greatest(r.fps_most, excluded.fps_most),
-                cpu_count = r.cpu_count + excluded.cpu_count, cpu_sum = coalesce(r.cpu_sum + excluded.cpu_sum, r.cpu_sum, excluded.cpu_sum),
-                cpu_least = least(r.cpu_least, excluded.cpu_least), cpu_most = greatest(r.cpu_most, excluded.cpu_most),
-                memory_count = r.memory_count + excluded.memory_count, memory_sum = coalesce(r.memory_sum + excluded.memory_sum, r.memory_sum, excluded.memory_sum),
-                memory_least = least(r.memory_least, excluded.memory_least), memory_most = greatest(r.memory_most, excluded.memory_most),
-                latency_count = r.latency_count + excluded.latency_count, latency_sum = coalesce(r.latency_sum + excluded.latency_sum, r.latency_sum, excluded.latency_sum),
-                latency_least = least(r.latency_least, excluded.latency_least), latency_most = greatest(r.latency_most, excluded.latency_most)
-        )
-        select rows into gone from counted;
-        return;
-    end if;
-    if before is null or before <= home.kept_from then
+        until := home.kept_from;
+    elsif before is null or before <= home.kept_from then
         is_done := true;
         return;
+    else
+        since := home.kept_from;
+        select count(*), min(timestamp), max(timestamp) into found_rows, oldest, newest from (
+            select timestamp from realtime_metrics
+            where timestamp >= since and timestamp < before order by timestamp limit most) as next;
+        until := case
+            when found_rows < most then before
+            when minute_of(newest) is null then least(before, '0001-01-01T00:00Z')
+            when minute_of(newest) > oldest then minute_of(newest)
+            else least(before, minute_of(newest) + interval '1 minute') end;
+        is_done := until = before;
+        most := null;
+        -- From here on the trigger takes the deletes for what they are.
+        update reading_rollups_cursor set kept_from = until;
+        with stale as (
+            delete from reading_minutes where start >= since and start < until returning session_id, hour_of(start) as hour
+        )
+        select array_agg(session_id), array_agg(hour) into sessions, hours from stale;
     end if;
-    select count(*), min(timestamp), max(timestamp) into found_rows, oldest, newest from (
-        select timestamp from realtime_metrics
-        where timestamp >= home.kept_from and timestamp < before order by timestamp limit most) as next;
-    until := case
-        when found_rows < most then before
-        when minute_of(newest) is null then least(before, '0001-01-01T00:00Z')
-        when minute_of(newest) > oldest then minute_of(newest)
-        else least(before, minute_of(newest) + interval '1 minute') end;
-    -- From here on the trigger takes the deletes for what they are.
-    update reading_rollups_cursor set kept_from = until;
-    with stale as (
-        delete from reading_minutes where start >= home.kept_from and start < until returning session_id, start
+    with went as (
+        delete from realtime_metrics as m where ctid = any (array(
+            select ctid from realtime_metrics where timestamp >= since and timestamp < until order by timestamp, id limit most))
+            and timestamp < until
+        returning m as reading
     )
-    select array_agg(session_id), array_agg(hour) into sessions, hours
-    from (select distinct session_id, hour_of(start) as hour from stale) as k;
-    with aged as (
-        delete from realtime_metrics where timestamp >= home.kept_from and timestamp < until returning *
-    ), counted as (
-        select count(*) as rows from aged
-    ), by_minute as (
-        insert into reading_minutes
-        select m.session_id, minute_of(m.timestamp), count(*),
-               count(m.current_people_count),
-               sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
-               min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
-               count(m.people_entered_last_minute),
-               sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
-               min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
-               count(m.people_exited_last_minute),
-               sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
-               min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
-               count(m.fps_current),
-               sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
-               min(m.fps_current)::double precision, max(m.fps_current)::double precision,
-               count(m.cpu_usage_percentage),
-               sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
-               min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
-               count(m.memory_usage_mb),
-               sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
-               min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
-               count(m.processing_latency_ms),
-               sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
-               min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
-        from aged m where minute_of(m.timestamp) is not null
-        group by 1, 2
-        returning session_id, start
-    ), touched as (
-        select session_id, hour_of(start) as hour from by_minute
+    select count(*), array_agg(reading) filter (where (reading).timestamp >= home.minutes_kept_from),
+           array_agg(reading) filter (where (reading).timestamp < home.minutes_kept_from)
+    into gone, aged, without_minutes from went;
+    perform add_reading_minutes(aged);
+    perform add_reading_hours(without_minutes);
+    perform sum_reading_hours(array_agg(session_id), array_agg(hour)) from (
+        select session_id, hour_of(timestamp) as hour from unnest(aged)
         union
-        select * from unnest(sessions, hours)
-    )
-    select rows, (select array_agg(session_id) from touched), (select array_agg(hour) from touched)
-    into gone, sessions, hours from counted;
-    perform sum_reading_hours(sessions, hours);
-    is_done := until = before;
+        select * from unnest(sessions, hours)) as touched;
 end
 $$;
 
@@ -1486,100 +1474,80 @@ begin
 end
 $$;
 
-CREATE FUNCTION public.sum_reading_hours(sessions uuid[], hours timestamp with time zone[]) RETURNS void
+CREATE FUNCTION public.sum_reading_hours(sessions uuid[], starts timestamp with time zone[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    delete from reading_hours using unnest(sessions, starts) as k (session_id, start)
+    where reading_hours.session_id = k.session_id and reading_hours.start = k.start and not exists (
+        select from reading_minutes r
+        where r.session_id = k.session_id and r.start >= k.start and r.start < k.start + interval '1 hour');
+    insert into reading_hours
+    select k.session_id, k.start, sums.* from unnest(sessions, starts) as k (session_id, start) cross join lateral (
+        select sum(r.readings) as readings,
+           sum(r.people_count) as people_count, sum(r.people_sum) as people_sum, min(r.people_least) as people_least, max(r.people_most) as people_most,
+           sum(r.entered_count) as entered_count, sum(r.entered_sum) as entered_sum, min(r.entered_least) as entered_least, max(r.entered_most) as entered_most,
+           sum(r.exited_count) as exited_count, sum(r.exited_sum) as exited_sum, min(r.exited_least) as exited_least, max(r.exited_most) as exited_most,
+           sum(r.fps_count) as fps_count, sum(r.fps_sum) as fps_sum, min(r.fps_least) as fps_least, max(r.fps_most) as fps_most,
+           sum(r.cpu_count) as cpu_count, sum(r.cpu_sum) as cpu_sum, min(r.cpu_least) as cpu_least, max(r.cpu_most) as cpu_most,
+           sum(r.memory_count) as memory_count, sum(r.memory_sum) as memory_sum, min(r.memory_least) as memory_least, max(r.memory_most) as memory_most,
+           sum(r.latency_count) as latency_count, sum(r.latency_sum) as latency_sum, min(r.latency_least) as latency_least, max(r.latency_most) as latency_most
+        from reading_minutes r
+        where r.session_id = k.session_id and r.start >= k.start and r.start < k.start + interval '1 hour'
+        having count(*) > 0) as sums
+    on conflict (session_id, start) do update set
+    readings = excluded.readings, people_count = excluded.people_count, people_sum = excluded.people_sum, people_least = excluded.people_least, people_most = excluded.people_most,
+    entered_count = excluded.entered_count, entered_sum = excluded.entered_sum, entered_least = excluded.entered_least, entered_most = excluded.entered_most,
+    exited_count = excluded.exited_count, exited_sum = excluded.exited_sum, exited_least = excluded.exited_least, exited_most = excluded.exited_most,
+    fps_count = excluded.fps_count, fps_sum = excluded.fps_sum, fps_least = excluded.fps_least, fps_most = excluded.fps_most,
+    cpu_count = excluded.cpu_count, cpu_sum = excluded.cpu_sum, cpu_least = excluded.cpu_least, cpu_most = excluded.cpu_most,
+    memory_count = excluded.memory_count, memory_sum = excluded.memory_sum, memory_least = excluded.memory_least, memory_most = excluded.memory_most,
+    latency_count = excluded.latency_count, latency_sum = excluded.latency_sum, latency_least = excluded.latency_least, latency_most = excluded.latency_most
+$$;
+
+CREATE FUNCTION public.sum_reading_minutes(sessions uuid[], starts timestamp with time zone[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    delete from reading_minutes using unnest(sessions, starts) as k (session_id, start)
+    where reading_minutes.session_id = k.session_id and reading_minutes.start = k.start and not exists (
+        select from realtime_metrics r
+        where r.session_id = k.session_id and r.timestamp >= k.start and r.timestamp < k.start + interval '1 minute');
+    insert into reading_minutes
+    select k.session_id, k.start, sums.* from unnest(sessions, starts) as k (session_id, start) cross join lateral (
+        select count(*) as readings,
+           count(r.current_people_count) as people_count, sum(summable(r.current_people_count)) as people_sum, summable(min(r.current_people_count)) as people_least, summable(max(r.current_people_count)) as people_most,
+           count(r.people_entered_last_minute) as entered_count, sum(summable(r.people_entered_last_minute)) as entered_sum, summable(min(r.people_entered_last_minute)) as entered_least, summable(max(r.people_entered_last_minute)) as entered_most,
+           count(r.people_exited_last_minute) as exited_count, sum(summable(r.people_exited_last_minute)) as exited_sum, summable(min(r.people_exited_last_minute)) as exited_least, summable(max(r.people_exited_last_minute)) as exited_most,
+           count(r.fps_current) as fps_count, sum(summable(r.fps_current)) as fps_sum, summable(min(r.fps_current)) as fps_least, summable(max(r.fps_current)) as fps_most,
+           count(r.cpu_usage_percentage) as cpu_count, sum(summable(r.cpu_usage_percentage)) as cpu_sum, summable(min(r.cpu_usage_percentage)) as cpu_least, summable(max(r.cpu_usage_percentage)) as cpu_most,
+           count(r.memory_usage_mb) as memory_count, sum(summable(r.memory_usage_mb)) as memory_sum, summable(min(r.memory_usage_mb)) as memory_least, summable(max(r.memory_usage_mb)) as memory_most,
+           count(r.processing_latency_ms) as latency_count, sum(summable(r.processing_latency_ms)) as latency_sum, summable(min(r.processing_latency_ms)) as latency_least, summable(max(r.processing_latency_ms)) as latency_most
+        from realtime_metrics r
+        where r.session_id = k.session_id and r.timestamp >= k.start and r.timestamp < k.start + interval '1 minute'
+        having count(*) > 0) as sums
+    on conflict (session_id, start) do update set
+    readings = excluded.readings, people_count = excluded.people_count, people_sum = excluded.people_sum, people_least = excluded.people_least, people_most = excluded.people_most,
+    entered_count = excluded.entered_count, entered_sum = excluded.entered_sum, entered_least = excluded.entered_least, entered_most = excluded.entered_most,
+    exited_count = excluded.exited_count, exited_sum = excluded.exited_sum, exited_least = excluded.exited_least, exited_most = excluded.exited_most,
+    fps_count = excluded.fps_count, fps_sum = excluded.fps_sum, fps_least = excluded.fps_least, fps_most = excluded.fps_most,
+    cpu_count = excluded.cpu_count, cpu_sum = excluded.cpu_sum, cpu_least = excluded.cpu_least, cpu_most = excluded.cpu_most,
+    memory_count = excluded.memory_count, memory_sum = excluded.memory_sum, memory_least = excluded.memory_least, memory_most = excluded.memory_most,
+    latency_count = excluded.latency_count, latency_sum = excluded.latency_sum, latency_least = excluded.latency_least, latency_most = excluded.latency_most
+$$;
+
+CREATE FUNCTION public.sum_readings(sessions uuid[], minutes timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
 begin
-    delete from reading_hours r using unnest(sessions, hours) as k (session_id, start)
-    where r.session_id = k.session_id and r.start = k.start and not exists (
-        select from reading_minutes m
-        where m.session_id = k.session_id and m.start >= k.start and m.start < k.start + interval '1 hour');
-    insert into reading_hours
-    select k.session_id, k.start, sums.* from unnest(sessions, hours) as k (session_id, start) cross join lateral (
-        select sum(m.readings),
-               sum(m.people_count), sum(m.people_sum), min(m.people_least), max(m.people_most),
-               sum(m.entered_count), sum(m.entered_sum), min(m.entered_least), max(m.entered_most),
-               sum(m.exited_count), sum(m.exited_sum), min(m.exited_least), max(m.exited_most),
-               sum(m.fps_count), sum(m.fps_sum), min(m.fps_least), max(m.fps_most),
-               sum(m.cpu_count), sum(m.cpu_sum), min(m.cpu_least), max(m.cpu_most),
-               sum(m.memory_count), sum(m.memory_sum), min(m.memory_least), max(m.memory_most),
-               sum(m.latency_count), sum(m.latency_sum), min(m.latency_least), max(m.latency_most)
-        from reading_minutes m
-        where m.session_id = k.session_id and m.start >= k.start and m.start < k.start + interval '1 hour'
-        having count(*) > 0) as sums
-    on conflict (session_id, start) do update set
-        readings = excluded.readings,
-        people_count = excluded.people_count, people_sum = excluded.people_sum,
-        people_least = excluded.people_least, people_most = excluded.people_most,
-        entered_count = excluded.entered_count, entered_sum = excluded.entered_sum,
-        entered_least = excluded.entered_least, entered_most = excluded.entered_most,
-        exited_count = excluded.exited_count, exited_sum = excluded.exited_sum,
-        exited_least = excluded.exited_least, exited_most = excluded.exited_most,
-        fps_count = excluded.fps_count, fps_sum = excluded.fps_sum,
-        fps_least = excluded.fps_least, fps_most = excluded.fps_most,
-        cpu_count = excluded.cpu_count, cpu_sum = excluded.cpu_sum,
-        cpu_least = excluded.cpu_least, cpu_most = excluded.cpu_most,
-        memory_count = excluded.memory_count, memory_sum = excluded.memory_sum,
-        memory_least = excluded.memory_least, memory_most = excluded.memory_most,
-        latency_count = excluded.latency_count, latency_sum = excluded.latency_sum,
-        latency_least = excluded.latency_least, latency_most = excluded.latency_most;
+    perform sum_reading_minutes(sessions, minutes);
+    perform sum_reading_hours(array_agg(session_id), array_agg(hour)) from (
+        select distinct session_id, hour_of(start) as hour from unnest(sessions, minutes) as k (session_id, start)) as h;
 end
 $$;
 
-CREATE FUNCTION public.sum_reading_minutes(sessions uuid[], minutes timestamp with time zone[]) RETURNS void
-    LANGUAGE plpgsql
+CREATE FUNCTION public.summable(value double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
-begin
-    delete from reading_minutes r using unnest(sessions, minutes) as k (session_id, start)
-    where r.session_id = k.session_id and r.start = k.start and not exists (
-        select from realtime_metrics m
-        where m.session_id = k.session_id and m.timestamp >= k.start and m.timestamp < k.start + interval '1 minute');
-    insert into reading_minutes
-    select k.session_id, k.start, sums.* from unnest(sessions, minutes) as k (session_id, start) cross join lateral (
-        select count(*),
-               count(m.current_people_count),
-               sum(case when m.current_people_count > 1e290 then 1e290 else m.current_people_count::double precision end),
-               min(m.current_people_count)::double precision, max(m.current_people_count)::double precision,
-               count(m.people_entered_last_minute),
-               sum(case when m.people_entered_last_minute > 1e290 then 1e290 else m.people_entered_last_minute::double precision end),
-               min(m.people_entered_last_minute)::double precision, max(m.people_entered_last_minute)::double precision,
-               count(m.people_exited_last_minute),
-               sum(case when m.people_exited_last_minute > 1e290 then 1e290 else m.people_exited_last_minute::double precision end),
-               min(m.people_exited_last_minute)::double precision, max(m.people_exited_last_minute)::double precision,
-               count(m.fps_current),
-               sum(case when m.fps_current > 1e290 then 1e290 else m.fps_current::double precision end),
-               min(m.fps_current)::double precision, max(m.fps_current)::double precision,
-               count(m.cpu_usage_percentage),
-               sum(case when m.cpu_usage_percentage > 1e290 then 1e290 else m.cpu_usage_percentage::double precision end),
-               min(m.cpu_usage_percentage)::double precision, max(m.cpu_usage_percentage)::double precision,
-               count(m.memory_usage_mb),
-               sum(case when m.memory_usage_mb > 1e290 then 1e290 else m.memory_usage_mb::double precision end),
-               min(m.memory_usage_mb)::double precision, max(m.memory_usage_mb)::double precision,
-               count(m.processing_latency_ms),
-               sum(case when m.processing_latency_ms > 1e290 then 1e290 else m.processing_latency_ms::double precision end),
-               min(m.processing_latency_ms)::double precision, max(m.processing_latency_ms)::double precision
-        from realtime_metrics m
-        where m.session_id = k.session_id and m.timestamp >= k.start and m.timestamp < k.start + interval '1 minute'
-        having count(*) > 0) as sums
-    on conflict (session_id, start) do update set
-        readings = excluded.readings,
-        people_count = excluded.people_count, people_sum = excluded.people_sum,
-        people_least = excluded.people_least, people_most = excluded.people_most,
-        entered_count = excluded.entered_count, entered_sum = excluded.entered_sum,
-        entered_least = excluded.entered_least, entered_most = excluded.entered_most,
-        exited_count = excluded.exited_count, exited_sum = excluded.exited_sum,
-        exited_least = excluded.exited_least, exited_most = excluded.exited_most,
-        fps_count = excluded.fps_count, fps_sum = excluded.fps_sum,
-        fps_least = excluded.fps_least, fps_most = excluded.fps_most,
-        cpu_count = excluded.cpu_count, cpu_sum = excluded.cpu_sum,
-        cpu_least = excluded.cpu_least, cpu_most = excluded.cpu_most,
-        memory_count = excluded.memory_count, memory_sum = excluded.memory_sum,
-        memory_least = excluded.memory_least, memory_most = excluded.memory_most,
-        latency_count = excluded.latency_count, latency_sum = excluded.latency_sum,
-        latency_least = excluded.latency_least, latency_most = excluded.latency_most;
-    perform sum_reading_hours(array_agg(session_id), array_agg(hour)) from (
-        select distinct k.session_id, hour_of(k.start) as hour from unnest(sessions, minutes) as k (session_id, start)) as h;
-end
+    select case when value > 1e290 then 1e290 else value end
 $$;
 
 CREATE FUNCTION public.test_sse_triggers() RETURNS text
@@ -1708,28 +1676,6 @@ CREATE TABLE public.access_users (
 );
 
 COMMENT ON COLUMN public.access_users.identity IS 'Who they are at the login of the house: the issuer and the subject.';
-
-CREATE TABLE public.realtime_metrics (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    session_id uuid NOT NULL,
-    "timestamp" timestamp with time zone DEFAULT now() NOT NULL,
-    current_people_count integer DEFAULT 0 NOT NULL,
-    people_entered_last_minute integer DEFAULT 0,
-    people_exited_last_minute integer DEFAULT 0,
-    detection_status public.detection_status DEFAULT 'waiting'::public.detection_status NOT NULL,
-    fps_current double precision,
-    cpu_usage_percentage double precision,
-    memory_usage_mb double precision,
-    processing_latency_ms double precision,
-    created_at timestamp with time zone DEFAULT now(),
-    CONSTRAINT realtime_metrics_cpu_usage_percentage_check CHECK (((cpu_usage_percentage >= (0)::double precision) AND (cpu_usage_percentage <= (100)::double precision))),
-    CONSTRAINT realtime_metrics_current_people_count_check CHECK ((current_people_count >= 0)),
-    CONSTRAINT realtime_metrics_fps_current_check CHECK (((fps_current >= (0)::double precision) AND (fps_current < 'Infinity'::double precision))),
-    CONSTRAINT realtime_metrics_memory_usage_mb_check CHECK (((memory_usage_mb >= (0)::double precision) AND (memory_usage_mb < 'Infinity'::double precision))),
-    CONSTRAINT realtime_metrics_people_entered_last_minute_check CHECK ((people_entered_last_minute >= 0)),
-    CONSTRAINT realtime_metrics_people_exited_last_minute_check CHECK ((people_exited_last_minute >= 0)),
-    CONSTRAINT realtime_metrics_processing_latency_ms_check CHECK (((processing_latency_ms >= (0)::double precision) AND (processing_latency_ms < 'Infinity'::double precision)))
-);
 
 CREATE TABLE public.sessions (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1926,34 +1872,34 @@ CREATE TABLE public.people_movements (
 );
 
 CREATE TABLE public.reading_hours (
-    session_id uuid CONSTRAINT reading_minutes_session_id_not_null NOT NULL,
-    start timestamp with time zone CONSTRAINT reading_minutes_start_not_null NOT NULL,
-    readings integer CONSTRAINT reading_minutes_readings_not_null NOT NULL,
-    people_count integer CONSTRAINT reading_minutes_people_count_not_null NOT NULL,
+    session_id uuid NOT NULL,
+    start timestamp with time zone NOT NULL,
+    readings integer NOT NULL,
+    people_count integer NOT NULL,
     people_sum double precision,
     people_least double precision,
     people_most double precision,
-    entered_count integer CONSTRAINT reading_minutes_entered_count_not_null NOT NULL,
+    entered_count integer NOT NULL,
     entered_sum double precision,
     entered_least double precision,
     entered_most double precision,
-    exited_count integer CONSTRAINT reading_minutes_exited_count_not_null NOT NULL,
+    exited_count integer NOT NULL,
     exited_sum double precision,
     exited_least double precision,
     exited_most double precision,
-    fps_count integer CONSTRAINT reading_minutes_fps_count_not_null NOT NULL,
+    fps_count integer NOT NULL,
     fps_sum double precision,
     fps_least double precision,
     fps_most double precision,
-    cpu_count integer CONSTRAINT reading_minutes_cpu_count_not_null NOT NULL,
+    cpu_count integer NOT NULL,
     cpu_sum double precision,
     cpu_least double precision,
     cpu_most double precision,
-    memory_count integer CONSTRAINT reading_minutes_memory_count_not_null NOT NULL,
+    memory_count integer NOT NULL,
     memory_sum double precision,
     memory_least double precision,
     memory_most double precision,
-    latency_count integer CONSTRAINT reading_minutes_latency_count_not_null NOT NULL,
+    latency_count integer NOT NULL,
     latency_sum double precision,
     latency_least double precision,
     latency_most double precision

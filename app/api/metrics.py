@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from flask import Response
-from pydantic import Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema
 from sqlalchemy import Connection
 
 from app.api.sessions import SESSIONS
-from app.postgres.series import read_series
+from app.postgres.series import FIGURES, read_series
 from app.postgres.tables import Metric, read_exactly
 from app.rest.endpoints import Needs, resource_endpoints
 from app.rest.resource import Resource, problem_response
@@ -38,13 +38,27 @@ METRICS = Resource(
 api = resource_endpoints(METRICS, Needs(create=("ingest",), change=("admin",)))
 
 
+def _known(names: str) -> str:
+    unknown = [name for name in names.split(",") if name not in FIGURES.values()]
+    if unknown:
+        raise ValueError(f"{unknown[0][:50]!r} is none of {', '.join(FIGURES.values())}")
+    return names
+
+
+_NAME = f"({'|'.join(FIGURES.values())})"
+_Figures = Annotated[
+    str | None, AfterValidator(_known), WithJsonSchema({"type": "string", "pattern": f"^{_NAME}(,{_NAME})*$"})
+]
+
+
 class SeriesQuery(Strict):
-    """A time range of one session, and into how many points it is drawn together."""
+    """A time range of one session, into how many points it is drawn together, and what each says."""
 
     session_id: Id = Field(description="Of this session.")
     since: OptionalTime = Field(default_factory=absent, alias="from", description="From here; an hour before `to`.")
     to: OptionalTime = Field(default_factory=absent, description="Up to here; now.")
     points: int = Field(default=500, ge=2, le=MAX_POINTS, description="At most so many.")
+    figures: _Figures = Field(default_factory=absent, description="These only, separated by commas; all.")
 
 
 class Spread(Described):
@@ -56,21 +70,21 @@ class Spread(Described):
 
 
 _Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
-_About = Field(description="Null if no reading has it; so all that follow.")
+_Figure = Annotated[Spread | None, Field(default_factory=absent)]
 
 
 class SeriesPoint(Described):
-    """The readings from one start up to the next."""
+    """The readings from one start up to the next, with the figures that are wanted; null if no reading has one."""
 
     start: _Time
     readings: int = Field(ge=1, description="How many.")
-    current_people_count: Spread | None = _About
-    people_entered_last_minute: Spread | None
-    people_exited_last_minute: Spread | None
-    fps_current: Spread | None
-    cpu_usage_percentage: Spread | None
-    memory_usage_mb: Spread | None
-    processing_latency_ms: Spread | None
+    current_people_count: _Figure
+    people_entered_last_minute: _Figure
+    people_exited_last_minute: _Figure
+    fps_current: _Figure
+    cpu_usage_percentage: _Figure
+    memory_usage_mb: _Figure
+    processing_latency_ms: _Figure
 
 
 class Series(Described):
@@ -96,10 +110,11 @@ def series(query: SeriesQuery) -> Response:
     """Means are those of all readings, however many a point has. Readings that have aged out are in it."""
     until = query.to or datetime.now(UTC)
     since = query.since or max(until, _FIRST + _SHOWN) - _SHOWN
+    figures = frozenset(query.figures.split(",") if query.figures else FIGURES.values())
     read_row(SESSIONS, query.session_id)
 
     def read(connection: Connection) -> str:
-        return read_series(connection, query.session_id, since, until, query.points)
+        return read_series(connection, query.session_id, since, until, query.points, figures)
 
     answer, cursor = read_exactly(read)
     response = row_response(answer)

@@ -263,6 +263,33 @@ def check_counts(connection: Connection, _config: Config) -> Iterator[Finding]:
     )
 
 
+def check_rollups(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """The minutes against the readings themselves, in one snapshot: those that are filled and have not aged out."""
+    [(stored, there, minutes)] = _rows(
+        connection,
+        "with ends as materialized ("
+        "  select greatest(kept_from, filled) as since, folded from reading_rollups_cursor, change_log_home"
+        "  where folded >= floor"
+        "), unfolded as materialized ("
+        "  select c.session_id, c.minute as start from ends, changed_minutes(folded, 9223372036854775807, null) as c"
+        "), stored as ("
+        "  select session_id, start, readings, people_sum from ends join reading_minutes on start >= since"
+        "), there as ("
+        "  select session_id, minute_of(timestamp) as start, count(*) as readings,"
+        "         sum(current_people_count) as people_sum"
+        "  from ends join realtime_metrics on timestamp >= since where minute_of(timestamp) is not null group by 1, 2"
+        ") select coalesce(sum(s.readings), 0), coalesce(sum(t.readings), 0)::bigint,"
+        "         count(*) filter (where (s.readings, s.people_sum) is distinct from (t.readings, t.people_sum))"
+        " from stored s full join there t using (session_id, start) as k"
+        " where not exists (select from unfolded u where u.session_id = k.session_id and u.start = k.start)",
+    )
+    yield Finding(
+        "minutes of readings",
+        f"{stored} readings summed up, {there} there, {minutes} minutes of sessions differ",
+        "Readings were written or removed while triggers were off: ./run flask recount." if minutes else "",
+    )
+
+
 def check_space(_connection: object, config: Config) -> Iterator[Finding]:
     """Room on the disk of the embedded server."""
     if config.database_url:
@@ -368,7 +395,7 @@ def examine_without_database(reason: str, config: Config) -> Iterator[Finding]:
 
 
 @click.command("doctor")
-@click.option("--counts", is_flag=True, help="Compare the counts with the rows as well; reads all movements.")
+@click.option("--counts", is_flag=True, help="Compare counts and minutes with all rows as well.")
 def command(counts: bool) -> None:
     """Check everything the feed depends on. Status 1 if something needs doing."""
     config = current_config()
@@ -379,7 +406,7 @@ def command(counts: bool) -> None:
         ):
             sick = sum(_tell(finding) for finding in examine(connection, config, CHECKS))
             if counts:
-                sick += sum(_tell(finding) for finding in examine(connection, config, (check_counts,)))
+                sick += sum(_tell(finding) for finding in examine(connection, config, (check_counts, check_rollups)))
     except click.ClickException as away:
         sick = sum(_tell(finding) for finding in examine_without_database(away.message, config))
     if sick:

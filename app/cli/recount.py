@@ -1,4 +1,4 @@
-"""flask recount: counts the movements anew from their rows."""
+"""flask recount: counts the movements, and sums up the readings, anew from their rows."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from contextlib import closing
 
 import click
 import psycopg2
+from psycopg2.extensions import connection as Connection
 
 from app.cli.database import database
+from app.feed.rollups import Rollups
 from app.postgres.connections import connect
 
 
 @click.command("recount")
 def command() -> None:
-    """Count all movements anew, after they were written or removed while triggers were off.
+    """Count movements and sum up readings anew, after they were written or removed while triggers were off.
 
     `doctor --counts` tells whether that is so.
     """
@@ -31,4 +33,30 @@ def command() -> None:
             raise click.ClickException(
                 f"The database refused: {str(error).strip()}. The counts are as before."
             ) from error
-    click.echo(f"Counted {movements} movements in {minutes} minutes of sessions.")
+        click.echo(f"Counted {movements} movements in {minutes} minutes of sessions.")
+        try:
+            readings, minutes = _sum_up(connection)
+        except psycopg2.Error as error:
+            raise click.ClickException(
+                f"The database refused: {str(error).strip()}. The feed goes on summing up the readings."
+            ) from error
+    click.echo(f"Summed up {readings} readings in {minutes} minutes of sessions.")
+
+
+def _sum_up(connection: Connection) -> tuple[int, int]:
+    """Fill the minutes anew, except for readings that have aged out; returns how many readings and minutes there are.
+
+    A feed that runs may take some of the steps. Each is a short transaction, and series stay right meanwhile.
+    """
+    rollups = Rollups(lambda: connection)
+    with connection.cursor() as cursor:
+        cursor.execute("update reading_rollups_cursor set filled = default")
+        is_filled = False
+        while not is_filled:
+            rollups.update(connection)
+            # This waits for the step of another, if there is one.
+            cursor.execute("select filled <= kept_from from reading_rollups_cursor for update")
+            [(is_filled,)] = cursor.fetchall()
+        cursor.execute("select coalesce(sum(readings), 0), count(*) from reading_minutes")
+        [(readings, minutes)] = cursor.fetchall()
+    return int(readings), int(minutes)

@@ -11,6 +11,8 @@ import pytest
 from app.feed.pruner import Pruner, prune_readings
 from app.feed.rollups import Rollups
 from app.postgres.connections import connect
+from app.postgres.series import Kept, span
+from tests import waiting
 
 START = datetime(2026, 3, 2, 10, tzinfo=UTC)
 COLUMNS = (
@@ -120,7 +122,8 @@ def stored(writer, table):
 
 RANGES = (
     (timedelta(hours=1), 500, "readings", 7.2),
-    (timedelta(hours=3), 7, "readings", 1542.858),
+    (timedelta(hours=1), 7, "readings", 514.286),
+    (timedelta(hours=3), 7, "minutes", 1560),
     (timedelta(days=2), 500, "minutes", 360),
     (timedelta(days=40), 500, "hours", 7200),
     (timedelta(days=40), 2000, "hours", 3600),
@@ -147,6 +150,58 @@ def test_a_series_says_what_plain_sql_says_before_and_after_folding(
     after = series(client, session_id, until=until, points=points)
     assert after != before
     agrees(after, plain(writer, session_id, after, until=until))
+
+
+@pytest.mark.parametrize("length", [timedelta(hours=1), timedelta(days=2), timedelta(days=40)])
+def test_figures_that_are_not_wanted_are_left_out_and_the_others_stay_the_same(
+    client, session_id, writer, fold, length
+):
+    read(writer, session_id, 2000, seconds=31)
+    fold()
+    read(writer, session_id, 50, start=START + timedelta(minutes=30), people="99")
+    until = START + length
+    every = series(client, session_id, until=until)
+    some = series(client, session_id, until=until, figures="cpu_usage_percentage,current_people_count")
+    wanted = ("start", "readings", "current_people_count", "cpu_usage_percentage")
+    assert some == {**every, "points": [{name: point[name] for name in wanted} for point in every["points"]]}
+    assert len(some["points"]) > 6
+
+
+@pytest.mark.parametrize(
+    ("length", "points", "resolution"),
+    [
+        (timedelta(seconds=4000), 2, "readings"),
+        (timedelta(seconds=4001), 2, "minutes"),
+        (timedelta(hours=3, minutes=20), 500, "readings"),
+        (timedelta(hours=3, minutes=20, seconds=1), 500, "minutes"),
+        (timedelta(days=8, hours=8), 500, "minutes"),
+        (timedelta(days=8, hours=8, seconds=1), 500, "hours"),
+        (timedelta(hours=6), 2000, "readings"),
+        (timedelta(hours=6, seconds=1), 2000, "minutes"),
+        (timedelta(days=15), 2000, "minutes"),
+        (timedelta(days=15, seconds=1), 2000, "hours"),
+    ],
+)
+def test_a_range_is_read_from_the_finest_units_that_its_points_deserve(length, points, resolution):
+    first = datetime.min.replace(tzinfo=UTC)
+    chosen = span(START, START + length, points, Kept(first, first, first, 0))
+    assert chosen.resolution == resolution
+    assert chosen.length <= points * chosen.width
+
+
+def test_a_running_feed_sums_up_readings_and_what_becomes_of_them(gunicorn, client, session_id, writer):
+    read(writer, session_id, 30, seconds=1)
+    gunicorn(METRICS_RETENTION="forever")
+
+    def most(people):
+        writer.execute("select readings, people_most from reading_minutes")
+        return writer.fetchall() == [(30, people)]
+
+    waiting.until(lambda: most(39))
+    writer.execute("update realtime_metrics set current_people_count = 1000 where current_people_count = 39")
+    waiting.until(lambda: most(1000))
+    writer.execute("select readings, people_most from reading_hours")
+    assert writer.fetchall() == [(30, 1000)]
 
 
 def test_minutes_and_hours_follow_updates_deletes_and_readings_that_come_late(client, session_id, writer, fold):
@@ -248,7 +303,8 @@ def test_what_no_camera_can_mean_neither_stops_the_fold_nor_breaks_the_answer(cl
         writer.execute("insert into realtime_metrics (session_id, timestamp) values (%s, %s)", [session_id, time])
     fold()
     [point] = series(client, session_id, until=START + timedelta(days=1))["points"]
-    assert point["fps_current"] == {"min": 1.7e308, "mean": 1e290, "max": 1.7e308}
+    assert point["fps_current"] == point["memory_usage_mb"] == {"min": 1e290, "mean": 1e290, "max": 1e290}
+    assert series(client, session_id)["points"][0]["fps_current"] == point["fps_current"]
 
 
 def test_what_readings_said_stays_when_they_age_out(client, session_id, writer, fold, age):
@@ -368,9 +424,13 @@ def test_wrong_ranges_and_points_are_named(client, session_id):
         (f"{session}&points=2001", "points"),
         (f"{session}&from=yesterday", "from"),
         (f"{session}&until=2026-01-01T00:00:00Z", "until"),
+        (f"{session}&figures=", "figures"),
+        (f"{session}&figures=fps_current,cpu", "figures"),
     ):
         response = client.get(f"/api/metrics/series?{query}")
         assert (response.status_code, response.json["errors"][0]["field"]) == (400, field), query
+    unknown = client.get(f"/api/metrics/series?{session}&figures=fps_current,cpu").json["errors"][0]["message"]
+    assert unknown == f"'cpu' is none of {', '.join(COLUMNS)}"
     assert client.get("/api/metrics/series?session_id=00000000-0000-4000-8000-000000000001").status_code == 404
 
 
