@@ -20,7 +20,7 @@ const SAID = { entered_mean: 'Entered', occupancy_mean: 'Inside' } as const sati
 type Figure = keyof typeof SAID;
 
 export function Week({ range }: { range: Range }) {
-  const { t, number, language } = useWords();
+  const { t, number, span, language } = useWords();
   const [figure, setFigure] = useState<Figure>('entered_mean');
   // Less than a week has no typical one; the weeks up to its end have.
   const length = range.to - range.from;
@@ -35,7 +35,7 @@ export function Week({ range }: { range: Range }) {
   const { weekday } = datesOf(language);
   return (
     <Panel
-      title={t('A typical week, of the {n} weeks before', { n: weeks })}
+      title={`${t('A typical week')} (${span(weeks * WEEK)})`}
       className={waiting && found ? 'week waiting' : 'week'}
       side={
         <Choice

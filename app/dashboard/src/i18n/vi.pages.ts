@@ -45,7 +45,7 @@ export const pages = {
   'In this time {in} entered and {out} exited.': 'Trong thời gian này có {in} người vào và {out} người ra.',
   'Nobody passed in this time.': 'Không có ai đi qua trong thời gian này.',
   'Most people inside': 'Số người đông nhất',
-  'A typical week, of the {n} weeks before': 'Một tuần điển hình, tính từ {n} tuần trước đó',
+  'A typical week': 'Một tuần điển hình',
   'What the table shows': 'Bảng cho biết',
   'People in per hour, on average': 'Số người vào mỗi giờ, trung bình',
   'People inside, on average': 'Số người ở trong, trung bình',
