@@ -10,7 +10,7 @@ import { datesOf } from '../src/i18n/dates';
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-/** Friday, by the clock of whoever runs this. */
+/** A Friday, by the clock of the machine. */
 const NOW = new Date(2026, 10, 27, 15, 30, 20).getTime();
 const local = (...parts: [number, number, number, number?, number?]) => new Date(...parts).getTime();
 const chosen = (query: string) => chosenOf(new URLSearchParams(query), 'live');
