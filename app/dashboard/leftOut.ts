@@ -1,73 +1,29 @@
 /**
- * Left out of the build: what React and uPlot can do and no page here asks of them. Of the first page it was a sixth.
+ * Left out of the build: what React and uPlot can do and no page here asks of them.
  *
- * Invariant: code that asks React for it all the same throws at once, and a release that names its parts in another way
- * fails the build. Development and unit tests have all of both.
+ * Invariant: only where a feature begins is replaced, by code that throws and says what it was; what is behind it goes
+ * because nothing calls it any more. So code that asks for it all the same is loud, and a release that names its parts
+ * in another way fails the build. Development and unit tests have all of both.
  */
 import type { Plugin } from 'vite';
 
 /**
  * Where a feature of React begins: class components, Activity, SuspenseList, hydration, view transitions, refs of
- * fragments, form actions, optimistic state, custom elements, and style sheets and scripts rendered as elements.
+ * fragments, form actions, optimistic state, custom elements, resources that are preloaded or rendered as elements.
  */
 const ENTRANCES = words(`
   updateClassComponent updateActivityComponent updateSuspenseListComponent updateDehydratedSuspenseComponent
   startViewTransition createViewTransitionInstance FragmentInstance ReactDOMHydrationRoot
   mountActionState updateActionState updateActionStateImpl rerenderActionState startHostTransition updateOptimisticImpl
   dispatchOptimisticSetState getResource setPropOnCustomElement createFiberFromDehydratedFragment
+  prefetchDNS preconnect preload preloadModule preinitStyle preinitScript preinitModuleScript
+  acquireResource mountHoistable suspendResource createHoistableInstance
+  canHydrateInstance canHydrateTextInstance canHydrateHydrationBoundary prepareToHydrateHostInstance
+  throwOnHydrationMismatch retryIfBlockedOn attemptExplicitHydrationTarget
+  applyViewTransitionToHostInstances restoreViewTransitionOnHostInstances
 `);
 
-/**
- * What lies behind them. React calls some of it in any case, and finds nothing to do there. Stacks of components go too:
- * in a build they name nothing.
- */
-const BEHIND = words(`
-  applyDerivedStateFromProps checkShouldComponentUpdate callComponentWillReceiveProps resolveClassComponentProps
-  createClassErrorUpdate initializeClassErrorUpdate safelyCallComponentWillUnmount
-
-  mountActivityChildren retryActivityComponentWithoutHydrating findLastContentRow initSuspenseListRenderState
-  reverseChildren cutOffTailIfNeeded findFirstSuspended
-
-  throwOnHydrationMismatch prepareToHydrateHostInstance popToNextHostParent popHydrationState queueHydrationError
-  upgradeHydrationErrorsToRecoverable canHydrateInstance canHydrateTextInstance canHydrateHydrationBoundary
-  isSuspenseInstancePending isSuspenseInstanceFallback registerSuspenseInstanceRetry getNextHydratable
-  getNextHydratableInstanceAfterHydrationBoundary getParentHydrationBoundary clearHydrationBoundary
-  hideOrUnhideDehydratedBoundary retryDehydratedSuspenseBoundary attemptContinuousHydration
-  attemptHydrationAtCurrentPriority retrySuspenseComponentWithoutHydrating mountHostRootWithoutHydrating
-  getBumpedLaneForHydration getBumpedLaneForHydrationByLane checkForUnmatchedText normalizeMarkupForTextOrAttribute
-  commitActivityHydrationCallbacks commitSuspenseHydrationCallbacks
-  accumulateOrCreateContinuousQueuedReplayableEvent queueIfContinuousEvent attemptExplicitHydrationTarget
-  attemptReplayContinuousQueuedEvent attemptReplayContinuousQueuedEventInMap replayUnblockedEvents
-  scheduleCallbackIfUnblocked scheduleReplayQueueIfNeeded retryIfBlockedOn clearIfContinuousEvent
-
-  trackEnterViewTransitions pushViewTransitionCancelableScope applyViewTransitionToHostInstances
-  applyViewTransitionToHostInstancesRecursive restoreViewTransitionOnHostInstances commitAppearingPairViewTransitions
-  commitEnterViewTransitions commitDeletedPairViewTransitions commitExitViewTransitions commitNestedViewTransitions
-  restorePairedViewTransitions restoreEnterOrExitViewTransitions restoreNestedViewTransitions
-  measureViewTransitionHostInstancesRecursive measureNestedViewTransitions getViewTransitionName getClassNameByType
-  getViewTransitionClassName scheduleViewTransitionEvent reportViewTransitionError
-  recursivelyTraverseAfterMutationEffects commitAfterMutationEffectsOnFiber applyViewTransitionName
-  restoreViewTransitionName createMeasurement measureInstance measureClonedInstance forceLayout waitForImageToLoad
-  ViewTransitionPseudoElement
-
-  commitNewChildToFragmentInstances commitFragmentInstanceInsertionEffects commitFragmentInstanceDeletionEffects
-  isFragmentInstanceHostBoundary isFragmentInstanceParent addFragmentHandleToFiber addFragmentHandleToInstance
-  commitNewChildToFragmentInstance deleteChildFromFragmentInstance
-
-  dispatchActionState runActionStateAction handleActionReturnValue onActionSuccess onActionError notifyActionListeners
-  ensureFormComponentIsStateful coerceFormActionProp extractEvents$1
-
-  isHostHoistableType isCustomElement preconnectAs prefetchDNS preconnect preload preloadModule preinitStyle preinitScript
-  preinitModuleScript getStyleKey getStylesheetSelectorFromKey stylesheetPropsFromRawProps preloadStylesheet getScriptKey
-  getScriptSelectorFromKey acquireResource insertStylesheet adoptPreloadPropsForStylesheet adoptPreloadPropsForScript
-  getHydratableHoistableCache mountHoistable createHoistableInstance suspendResource insertSuspendedStylesheets
-  insertStylesheetIntoRoot preloadResourceAndSuspendIfNeeded
-
-  getStackByFiberInDevAndProd describeFiber describeNativeComponentFrame describeBuiltInComponentFrame
-`);
-
-/** Methods of what is behind two of the entrances. */
-const METHODS = /^(FragmentInstance|ViewTransitionPseudoElement)\.prototype\.\w+ = function[^]*?^};$/gm;
+/** A feature of its own that nothing inside React calls: without it, `hydrateRoot` is not there to be imported. */
 const HYDRATE = /^exports\.hydrateRoot = function[^]*?^};$/gm;
 
 export function smallReact(): Plugin {
@@ -77,18 +33,9 @@ export function smallReact(): Plugin {
     transform(code, id) {
       if (!id.endsWith('/react-dom-client.production.js')) return;
       const entrances = functions(ENTRANCES);
-      const behind = functions(BEHIND);
-      const found = [entrances, behind, METHODS, HYDRATE].map((part) => code.match(part)?.length);
-      if (found.join() !== [ENTRANCES.length, BEHIND.length, 15, 1].join())
+      if (code.match(entrances)?.length !== ENTRANCES.length || code.match(HYDRATE)?.length !== 1)
         this.error('React names its parts in another way now');
-      return {
-        code: code
-          .replace(METHODS, '')
-          .replace(HYDRATE, '')
-          .replace(entrances, "function $2() { throw Error('left out of the build: $2'); }")
-          .replace(behind, 'function $2() { return null; }'),
-        map: null,
-      };
+      return { code: code.replace(HYDRATE, '').replace(entrances, THROWS), map: null };
     },
   };
 }
@@ -99,7 +46,7 @@ const UNUSED = words(`
 `);
 const PATHS = /^\s*(\(paths\.(stepped|bars|spline) +=|uPlot\.join =).*$/gm;
 
-/** Leaves out of uPlot what no chart here has: stairs, bars, curves, joined tables, logarithms, bands, legends. */
+/** Leaves out of uPlot what no chart here asks for: stairs, bars, curves, joined tables, logarithms, bands, legends. */
 export function straightLines(): Plugin {
   return {
     name: 'straight-lines',
@@ -109,7 +56,7 @@ export function straightLines(): Plugin {
       const unused = functions(UNUSED);
       if (code.match(PATHS)?.length !== 4 || code.match(unused)?.length !== UNUSED.length)
         this.error('uPlot names its parts in another way now');
-      return { code: code.replace(PATHS, '').replace(unused, 'function $2() {}'), map: null };
+      return { code: code.replace(PATHS, '').replace(unused, THROWS), map: null };
     },
   };
 }
@@ -117,6 +64,8 @@ export function straightLines(): Plugin {
 function words(text: string): string[] {
   return text.trim().split(/\s+/);
 }
+
+const THROWS = "function $2() { throw Error('left out of the build: $2'); }";
 
 /** Finds whole functions by name; the second group is the name. */
 function functions(names: readonly string[]): RegExp {

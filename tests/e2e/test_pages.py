@@ -11,7 +11,7 @@ from app.config import CHECKOUT
 from tests.waiting import until
 
 AXE = CHECKOUT / "app" / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
-PATHS = ["/", "/live", "/sessions", "/sessions/{id}", "/alerts", "/system"]
+PATHS = ["/", "/?range=7d", "/live", "/sessions", "/sessions/{id}", "/sessions/{id}?range=today", "/alerts", "/system"]
 
 
 class TestLooking:

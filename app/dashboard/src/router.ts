@@ -53,14 +53,14 @@ export function go(path: string, replace = false): void {
   show(at(path), replace, true);
 }
 
-/** Set or (with "") remove query parameters of the address. */
-export function setQuery(values: Readonly<Record<string, string>>): void {
+/** Set or (with "") remove query parameters of the address; with `step`, "back" takes that back. */
+export function setQuery(values: Readonly<Record<string, string>>, step = false): void {
   const url = new URL(location.href);
   for (const [name, value] of Object.entries(values)) {
     if (value === '') url.searchParams.delete(name);
     else url.searchParams.set(name, value);
   }
-  show(url.pathname + url.search, true, false);
+  show(url.pathname + url.search, !step, false);
 }
 
 /** What was behind the # of a page in SECRET; "" if nothing was. */

@@ -5,12 +5,13 @@
  * REDRAW_MS, however often readings arrive.
  */
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { KEPT, sampled, seriesPlot, type Column, type SeriesSet } from '../plots/series';
+import { KEPT, sampled, seriesPlot, type SeriesSet } from '../plots/series';
 import { useReplica } from '../hooks/useReplica';
 import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/language';
 import { Chart, type ChartData, type Line } from './Chart';
 import { Loading } from './Panel';
+import { VIEWS, type View } from './views';
 
 export interface Span {
   from: number;
@@ -27,21 +28,6 @@ const OUT = [5, 4];
 
 const STEPS = 360;
 const REDRAW_MS = 250;
-
-interface View {
-  key: Key;
-  columns: readonly Column[];
-  digits?: number;
-  unit?: string;
-}
-const VIEWS: readonly View[] = [
-  { key: 'People inside', columns: ['inside'] },
-  { key: 'In and out per minute', columns: ['in', 'out'] },
-  { key: 'Frames per second', columns: ['fps'], digits: 1 },
-  { key: 'CPU', columns: ['cpu'], unit: ' %' },
-  { key: 'Memory', columns: ['memory'], unit: ' MB' },
-  { key: 'Processing latency', columns: ['latency'], digits: 1, unit: ' ms' },
-];
 
 export function SessionCharts({
   sessions,

@@ -76,9 +76,13 @@ function initialLanguage(): Language {
   return language;
 }
 
+/** Numbers and times follow the browser's own locale if it is of the chosen language. */
+export function localeOf(language: Language): string {
+  return navigator.languages.find((one) => one.startsWith(language)) ?? language;
+}
+
 function wordsFor(language: Language): Words {
-  // Numbers and times follow the browser's own locale if it is of the chosen language.
-  const locale = navigator.languages.find((one) => one.startsWith(language)) ?? language;
+  const locale = localeOf(language);
   const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
   const one = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
   const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' });

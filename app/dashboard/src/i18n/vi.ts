@@ -57,6 +57,7 @@ export const vi = {
   '{n} net': 'chênh {n}',
   '{n} a minute, last {minutes} min': '{n} mỗi phút, {minutes} phút qua',
   'Flow of the last hour': 'Lưu lượng giờ qua',
+  'History': 'Lịch sử',
   'In the last hour {in} entered and {out} exited.': 'Trong giờ qua có {in} người vào và {out} người ra.',
   'Newest movements': 'Lượt qua mới nhất',
   'Nobody has passed yet.': 'Chưa có ai đi qua.',

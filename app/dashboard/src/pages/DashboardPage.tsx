@@ -1,7 +1,7 @@
 /** Dashboard: how many people are inside, who is passing, and which alerts are open. */
 import { useContext, useMemo, type ComponentProps } from 'react';
 import type { Totals } from '../api/stats';
-import { flowPlot, lastHour, type Flow } from '../plots/flow';
+import { flowPlot, lastHour, MINUTE, type Flow } from '../plots/flow';
 import { latestPlot } from '../plots/latest';
 import { useList, useActiveSessions, useSessionNames } from '../hooks/useList';
 import { useNow } from '../hooks/useNow';
@@ -19,14 +19,23 @@ import { part } from '../components/part';
 import { SessionCards } from '../components/SessionCards';
 import { Tile } from '../components/Tile';
 import { AllClear, Shown, Total } from '../components/Total';
+import { useAddress } from '../router';
 
 /** Full minutes that a rate is the mean of. */
 const RATE_MINUTES = 5;
 const ALERTS = 12;
 
 const FirstSteps = part(() => import('../components/FirstSteps').then((file) => file.FirstSteps));
+const HistoryPage = part(() => import('./HistoryPage').then((file) => file.HistoryPage));
 
 export function DashboardPage() {
+  const { searchParams } = useAddress();
+  const kiosk = useContext(Kiosk);
+  const hasRange = ['range', 'from'].some((name) => searchParams.has(name));
+  return hasRange && !kiosk ? <HistoryPage /> : <Now />;
+}
+
+function Now() {
   const kiosk = useContext(Kiosk);
   const { t } = useWords();
   const { live } = useStats();
@@ -56,7 +65,12 @@ export function DashboardPage() {
         <Panel
           title={t('Flow of the last hour')}
           className={live ? 'area-flow' : 'area-flow stale'}
-          side={<Legend flow={flow.value} />}
+          side={
+            <>
+              <Legend flow={flow.value} />
+              {!kiosk && <Link to="/?range=7d">{t('History')}</Link>}
+            </>
+          }
         >
           {flow.value ? <HourFlow flow={flow.value} /> : <Loading lines={5} />}
         </Panel>
@@ -158,22 +172,30 @@ function Figures({ flow }: { flow: Flow | null }) {
 }
 
 function HourFlow({ flow }: { flow: Flow }) {
+  const { t, time } = useWords();
   const now = useNow();
-  const minutes = useMemo(() => lastHour(flow, now), [flow, Math.floor(now / 60_000)]);
-  return <FlowBars minutes={minutes} />;
+  const bars = useMemo(() => lastHour(flow, now), [flow, Math.floor(now / MINUTE)]);
+  const label = t('In the last hour {in} entered and {out} exited.', useHourSums(flow));
+  return <FlowBars bars={bars} width={MINUTE} label={label} when={time} />;
 }
 
-function Legend({ flow }: { flow: Flow | null }) {
-  const { t, number } = useWords();
+function useHourSums(flow: Flow | null) {
+  const { number } = useWords();
   const now = useNow();
   const sum = (direction: 'in' | 'out') =>
     flow ? number(lastHour(flow, now).reduce((all, minute) => all + minute[direction], 0)) : '–';
+  return { in: sum('in'), out: sum('out') };
+}
+
+function Legend({ flow }: { flow: Flow | null }) {
+  const { t } = useWords();
+  const sums = useHourSums(flow);
   return (
     <span className="legend">
       <i className="in" />
-      {t('{n} in', { n: sum('in') })}
+      {t('{n} in', { n: sums.in })}
       <i className="out" />
-      {t('{n} out', { n: sum('out') })}
+      {t('{n} out', { n: sums.out })}
     </span>
   );
 }

@@ -15,6 +15,9 @@ import { Calm, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Plane } from '../components/Plane';
 import { SessionActions } from '../components/SessionActions';
 import { SessionCharts, type Span } from '../components/SessionCharts';
+import { RangePicker } from '../history/RangePicker';
+import { SessionHistory } from '../history/SessionHistory';
+import { useRange } from '../history/useRange';
 import { Tile } from '../components/Tile';
 import { Figure } from '../components/Total';
 import { at } from '../feed/mount';
@@ -59,6 +62,9 @@ function Detail({ session }: { session: Session }) {
   const metric: Metric | undefined = metrics[0];
   const [windowName, setWindowName] = useState<keyof typeof WINDOWS>('5');
   const [zoom, setZoom] = useState<Span | null>(null);
+  // One that is stopped while somebody looks at it stays as it is.
+  const [unsaid] = useState<'live' | 'session'>(session.status === 'active' ? 'live' : 'session');
+  const { range, ...choice } = useRange(unsaid, session);
   const charted = useMemo(
     () => [{ id: session.id, name: session.session_name, color: '--line-0' }],
     [session.id, session.session_name],
@@ -125,41 +131,56 @@ function Detail({ session }: { session: Session }) {
           })}
         </p>
       )}
-      <div className="tiles">
-        <Tile
-          className="hero"
-          label={t('Inside now')}
-          value={<Figure value={door.inside} fresh={door.fresh} asOf={door.asOf} />}
-          detail={door.asOf ?? (metric && reading && `${t('Last reading')} ${ago(metric.timestamp, now)}`)}
-        />
-        {counted('Entered', totals?.entered, metric?.people_entered_last_minute, { icon: 'in', tone: 'in' })}
-        {counted('Exited', totals?.exited, metric?.people_exited_last_minute, { icon: 'out', tone: 'out' })}
-        {counted('Peak', totals && Math.max(totals.peak, door.inside ?? 0), null, { icon: 'peak' })}
-        {read('Frames per second', metric?.fps_current, { digits: 1 })}
-        {read('CPU', metric?.cpu_usage_percentage, { unit: '%' })}
-        {read('Processing latency', metric?.processing_latency_ms, { digits: 1, unit: 'ms' })}
+      <div className="toolbar range-bar">
+        <RangePicker range={range} {...choice} unsaid={unsaid} ofSession />
       </div>
-      <div className="toolbar">
-        <Choice
-          label={t('Window')}
-          value={windowName}
-          onChange={(value) => {
-            setZoom(null);
-            setWindowName(value);
-          }}
-          options={[
-            { value: '5', text: t('{n} min', { n: 5 }) },
-            { value: '60', text: t('{n} h', { n: 1 }) },
-            { value: '360', text: t('{n} h', { n: 6 }) },
-          ]}
-        />
-        {zoom && (
-          <button type="button" onClick={() => setZoom(null)}>
-            {t('Show the whole window')}
-          </button>
-        )}
-      </div>
-      <SessionCharts sessions={charted} windowMs={WINDOWS[windowName]} pausedAt={null} zoom={zoom} onZoom={setZoom} />
+      {range ? (
+        <SessionHistory id={session.id} range={range} compare={choice.compare} />
+      ) : (
+        <>
+          <div className="tiles">
+            <Tile
+              className="hero"
+              label={t('Inside now')}
+              value={<Figure value={door.inside} fresh={door.fresh} asOf={door.asOf} />}
+              detail={door.asOf ?? (metric && reading && `${t('Last reading')} ${ago(metric.timestamp, now)}`)}
+            />
+            {counted('Entered', totals?.entered, metric?.people_entered_last_minute, { icon: 'in', tone: 'in' })}
+            {counted('Exited', totals?.exited, metric?.people_exited_last_minute, { icon: 'out', tone: 'out' })}
+            {counted('Peak', totals && Math.max(totals.peak, door.inside ?? 0), null, { icon: 'peak' })}
+            {read('Frames per second', metric?.fps_current, { digits: 1 })}
+            {read('CPU', metric?.cpu_usage_percentage, { unit: '%' })}
+            {read('Processing latency', metric?.processing_latency_ms, { digits: 1, unit: 'ms' })}
+          </div>
+          <div className="toolbar">
+            <Choice
+              label={t('Window')}
+              value={windowName}
+              onChange={(value) => {
+                setZoom(null);
+                setWindowName(value);
+              }}
+              options={[
+                { value: '5', text: t('{n} min', { n: 5 }) },
+                { value: '60', text: t('{n} h', { n: 1 }) },
+                { value: '360', text: t('{n} h', { n: 6 }) },
+              ]}
+            />
+            {zoom && (
+              <button type="button" onClick={() => setZoom(null)}>
+                {t('Show the whole window')}
+              </button>
+            )}
+          </div>
+          <SessionCharts
+            sessions={charted}
+            windowMs={WINDOWS[windowName]}
+            pausedAt={null}
+            zoom={zoom}
+            onZoom={setZoom}
+          />
+        </>
+      )}
       <div className="columns">
         <Panel title={t('Where people passed')} className="wide">
           <Plane session={session} movements={movements} />

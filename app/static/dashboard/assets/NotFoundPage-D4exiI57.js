@@ -1,1 +1,0 @@
-import{A as e,k as t,mt as n,v as r,yt as i}from"./index-t7DAUKuD.js";var a=t();function o(){let{t}=n();return(0,a.jsxs)(r,{icon:`search`,children:[(0,a.jsx)(`h1`,{children:t(`Page not found`)}),(0,a.jsxs)(`p`,{children:[t(`The address may have been mistyped.`),` `,(0,a.jsx)(`a`,{href:i(`/`),onClick:e,children:t(`Dashboard`)})]})]})}export{o as NotFoundPage};
