@@ -917,16 +917,19 @@ CREATE FUNCTION public.notify_metrics_change() RETURNS trigger
 declare
     is_plain boolean := current_setting('TimeZone') in ('UTC', 'Etc/UTC')
                         and current_setting('extra_float_digits')::integer > 0;
-    new_row text := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
-    old_row text := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
+    new_row text;
+    old_row text;
     at timestamptz := clock_timestamp();
 begin
-    if new_row = old_row then
-        return null;
-    elsif tg_op = 'DELETE' then
+    if tg_op = 'DELETE' then
         if old.timestamp < (select kept_from from public.reading_rollups_cursor) then
             return null;
         end if;
+    end if;
+    new_row := case when is_plain then row_to_json(new)::text else public.row_text(new) end;
+    old_row := case when is_plain then row_to_json(old)::text else public.row_text(old) end;
+    if new_row = old_row then
+        return null;
     end if;
     insert into public.change_inbox values (
         nextval('public.change_inbox_seq'), pg_current_xact_id(), 'realtime_metrics', tg_op, coalesce(new.session_id, old.session_id),
