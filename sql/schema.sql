@@ -1386,7 +1386,7 @@ begin
         if clock_timestamp() not between found_at and found_at + linger then
             perform pg_sleep(0.02);
         else
-            perform pg_sleep(least(greatest(rest, 0.001), 0.04, 0.75 / greatest(number, 1)));
+            perform pg_sleep(least(greatest(rest, 0.001), 0.04, 200.0 / greatest(number, 1) ^ 2));
         end if;
     end loop;
     perform setval('public.change_awake', 0);
