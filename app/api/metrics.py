@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from app.api.sessions import SESSIONS
 from app.postgres.series import FIGURES, read_series
-from app.postgres.tables import Metric, read_exactly
+from app.postgres.snapshot import read_exactly
+from app.postgres.tables import Metric
 from app.rest.endpoints import Needs, resource_endpoints
 from app.rest.resource import Resource, problem_response
 from app.rest.rows import conditional, read_row, row_response
