@@ -68,7 +68,7 @@ begin
         select pg_notify(
             case table_name when 'sessions' then 'session_changes' when 'people_movements' then 'movement_changes'
                             when 'alert_logs' then 'alert_changes' else 'metrics_changes' end,
-            case when bytes < 7900 and is_small then public.sealed(payload, secret)
+            case when bytes < 7900 and upto <= 100000 and is_small then public.sealed(payload, secret)
                  when bytes < 8000 and upto <= 100000 then payload
                  else '{"id":' || id || ',"table":"' || table_name || '","action":"' || action
                      || '","session_id":' || coalesce('"' || session_id || '"', 'null') || '}' end)

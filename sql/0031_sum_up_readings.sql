@@ -249,6 +249,13 @@ begin
     end if;
     gone := 0;
     is_done := false;
+    -- Once somebody has removed all readings, the fold removes what they said; nothing may be added before it does.
+    lock table realtime_metrics in row exclusive mode;
+    if exists (select from change_log where id > home.folded and table_name = 'realtime_metrics' and action = 'TRUNCATE')
+            or exists (select from unnumbered_changes() where table_name = 'realtime_metrics' and action = 'TRUNCATE') then
+        is_done := true;
+        return;
+    end if;
     before := minute_of(before);
     -- Deliberate: not exists (…), for which all rows are read once the plan is one for any time.
     if (select min(timestamp) from realtime_metrics) < home.kept_from then

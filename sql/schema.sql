@@ -1057,7 +1057,7 @@ begin
         select pg_notify(
             case table_name when 'sessions' then 'session_changes' when 'people_movements' then 'movement_changes'
                             when 'alert_logs' then 'alert_changes' else 'metrics_changes' end,
-            case when bytes < 7900 and is_small then public.sealed(payload, secret)
+            case when bytes < 7900 and upto <= 100000 and is_small then public.sealed(payload, secret)
                  when bytes < 8000 and upto <= 100000 then payload
                  else '{"id":' || id || ',"table":"' || table_name || '","action":"' || action
                      || '","session_id":' || coalesce('"' || session_id || '"', 'null') || '}' end)
@@ -1137,6 +1137,13 @@ begin
     end if;
     gone := 0;
     is_done := false;
+    -- Once somebody has removed all readings, the fold removes what they said; nothing may be added before it does.
+    lock table realtime_metrics in row exclusive mode;
+    if exists (select from change_log where id > home.folded and table_name = 'realtime_metrics' and action = 'TRUNCATE')
+            or exists (select from unnumbered_changes() where table_name = 'realtime_metrics' and action = 'TRUNCATE') then
+        is_done := true;
+        return;
+    end if;
     before := minute_of(before);
     -- Deliberate: not exists (…), for which all rows are read once the plan is one for any time.
     if (select min(timestamp) from realtime_metrics) < home.kept_from then

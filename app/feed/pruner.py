@@ -35,6 +35,8 @@ _STEP = 5_000
 _VACUUM_AFTER = 50_000
 _VACUUM_SHARE = 0.005
 MEGABYTE = 1024**2
+# Further back, there are no years that Python knows.
+_MOST_DAYS = 700_000.0
 
 
 class Busy(Exception):
@@ -168,7 +170,8 @@ def prune_readings(connection: Connection, *, days: float | None, minutes_days: 
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "select now() - %s * interval '1 day', now() - %s * interval '1 day'", (days or 0.0, minutes_days or 0.0)
+            "select now() - least(%s, %s) * interval '1 day', now() - least(%s, %s) * interval '1 day'",
+            (days or 0.0, _MOST_DAYS, minutes_days or 0.0, _MOST_DAYS),
         )
         [(before, minutes_before)] = cursor.fetchall()
         is_done = days is None

@@ -133,6 +133,14 @@ def test_a_reference_makes_it_read_the_log(listener, heard, sql):
     assert heard.starts == [(0, [1])]
 
 
+def test_all_of_a_small_batch_of_large_changes_is_read_at_once(listener, heard, sql):
+    one = listener()
+    # More than goes out in full, by so few changes that they are sealed.
+    sql("insert into sessions (session_name) select repeat('x', 7300) from generate_series(1, 16)")
+    until(lambda: one.cursor == 16, one)
+    assert heard.starts == [(0, list(range(1, 17)))]
+
+
 def test_a_change_that_is_announced_twice_is_published_once(listener, heard, sql):
     one = listener()
     record(sql, 1, 2)

@@ -351,6 +351,29 @@ def test_hours_stay_when_minutes_age_out(client, session_id, writer, fold, age):
     assert series(client, session_id)["points"][0]["readings"] == 70
 
 
+def test_readings_that_came_after_a_truncate_stay_when_they_age_out_before_it_is_folded(
+    client, session_id, writer, fold, age
+):
+    read(writer, session_id, 60, seconds=60)
+    fold()
+    for is_numbered in (False, True):
+        writer.execute("truncate realtime_metrics")
+        read(writer, session_id, 100, seconds=60)
+        if is_numbered:
+            writer.execute("select number_changes()")
+        assert age(START + timedelta(minutes=50)) == 0
+        fold()
+        assert age(START + timedelta(minutes=50)) == 50
+        found = series(client, session_id, until=START + timedelta(days=1))
+        assert sum(point["readings"] for point in found["points"]) == 100
+
+
+def test_readings_may_be_kept_longer_than_there_are_years(client, session_id, writer, connection):
+    read(writer, session_id, 10)
+    assert list(prune_readings(connection, days=9999 * 365, minutes_days=9999 * 365)) == [0, 0]
+    assert series(client, session_id)["points"]
+
+
 def test_nobody_is_told_of_readings_that_age_out_and_everybody_of_others_that_go(session_id, writer, fold, age):
     read(writer, session_id, 100, seconds=60)
     fold()
