@@ -146,8 +146,9 @@ def _try_file(connection: Connection, name: str, text: str) -> bool:
         if cursor.rowcount:
             return False
         cursor.execute(
-            "select set_config('lock_timeout', (%s * setting::integer)::integer::text, true) from pg_settings"
-            " where name = 'deadlock_timeout'",
+            # In milliseconds; 0 would be for ever.
+            "select set_config('lock_timeout', least(greatest(%s * setting::integer, 1), 1500)::integer::text, true)"
+            " from pg_settings where name = 'deadlock_timeout'",
             (_LOCK_TIMEOUT_BESIDE_VACUUM if _is_vacuumed(connection) else _LOCK_TIMEOUT,),
         )
         for table in _TABLES:
