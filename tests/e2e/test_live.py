@@ -110,7 +110,7 @@ def test_an_alert_is_raised_notified_and_resolved(context, tab, database):
     page.locator(".alert", has_text="Main door").get_by_role("button", name="Resolve").click()
     page.get_by_text("No open alerts. All clear.").wait_for()
     assert database.run("select is_resolved and resolved_at is not null from alert_logs where id = %s", alert_id)
-    page.get_by_role("button", name="Resolved").click()
+    page.get_by_role("button", name="Resolved", exact=True).click()
     page.locator(".alert.resolved", has_text="Too crowded").wait_for()
 
 
