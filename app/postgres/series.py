@@ -145,7 +145,7 @@ def _parts(figures: Iterable[str]) -> str:
     union
     select hour_of(kept_from) from ends where kept_from < right_from
     union
-    select hour_of(right_from) from ends where kept_from < right_from
+    select hour_of(right_from) from ends where kept_from < right_from and hour_of(right_from) is not null
 ), parts as (
     select minute_of(m.timestamp) as start, count(*) as readings{of_rows}
     from ends e join realtime_metrics m on m.timestamp >= e.since and m.timestamp < least(e.until, e.right_from)

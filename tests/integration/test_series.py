@@ -336,6 +336,18 @@ def test_what_readings_said_stays_when_they_age_out(client, session_id, writer, 
         agrees(series(client, session_id, *one), read_again(points))
 
 
+def test_what_has_aged_out_is_counted_once_while_the_minutes_are_to_be_filled_anew(
+    client, session_id, writer, fold, age
+):
+    read(writer, session_id, 600, seconds=60)
+    fold()
+    age(START + timedelta(hours=4, minutes=17))
+    until = START + timedelta(days=30)
+    hours = series(client, session_id, until=until)["points"]
+    writer.execute("update reading_rollups_cursor set filled = default")
+    agrees(series(client, session_id, until=until), read_again(hours))
+
+
 def test_hours_stay_when_minutes_age_out(client, session_id, writer, fold, age):
     read(writer, session_id, 1000, seconds=60)
     fold()

@@ -28,13 +28,18 @@ test.each([
   expect(rangeFor(query)).toEqual({ from, to });
 });
 
-test.each(['', 'range=8d', 'range=own', 'from=then', 'from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z', 'to=now'])(
-  'an address that says "%s" chooses nothing',
-  (query) => {
-    expect(chosen(query)).toBe('live');
-    expect(rangeFor(query)).toBeNull();
-  },
-);
+test.each([
+  '',
+  'range=8d',
+  'range=own',
+  'range=session',
+  'from=then',
+  'from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z',
+  'to=now',
+])('an address that says "%s" chooses nothing', (query) => {
+  expect(chosen(query)).toBe('live');
+  expect(rangeFor(query)).toBeNull();
+});
 
 test('a session that has ended is shown for its own time, and never for none', () => {
   const query = new URLSearchParams();

@@ -22,11 +22,11 @@ export interface Range {
 export type Bucket = 'minute' | 'hour' | 'day' | 'week';
 const LASTS: Record<Bucket, number> = { minute: MINUTE, hour: HOUR, day: DAY, week: 7 * DAY };
 
-/** What an address chooses; `unsaid` where it says nothing. */
-export function chosenOf(query: URLSearchParams, unsaid: 'live' | 'session'): Chosen {
+/** What an address chooses; `unsaid` where it says nothing. Only a page of a session can show `session`. */
+export function chosenOf(query: URLSearchParams, unsaid: 'live' | 'session', ofSession = unsaid === 'session'): Chosen {
   if (ownOf(query, Infinity)) return 'own';
   const name = query.get('range');
-  return [...PRESETS, 'live', 'session'].includes(name ?? '') ? (name as Chosen) : unsaid;
+  return [...PRESETS, 'live', ...(ofSession ? ['session'] : [])].includes(name ?? '') ? (name as Chosen) : unsaid;
 }
 
 /** The range that is chosen; null if that is what happens now. What ends now moves on with `now`, a step at a time. */

@@ -20,7 +20,7 @@ export function useRange(unsaid: 'live' | 'session', session?: Session): RangeSt
   const from = session ? Date.parse(session.start_time) : 0;
   const end = session?.end_time ? Date.parse(session.end_time) : null;
   const query = new URLSearchParams(search);
-  const chosen = chosenOf(query, unsaid);
+  const chosen = chosenOf(query, unsaid, session !== undefined);
   const found = rangeOf(chosen, query, now, session && { from, to: end ?? Math.ceil(now / 60_000) * 60_000 });
   // The same object while it is the same range: charts are made of it.
   const range = useMemo(() => found, [found?.from, found?.to]);
