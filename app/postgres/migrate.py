@@ -182,7 +182,8 @@ def _holders(connection: Connection) -> str:
             (list(_TABLES),),
         )
         return "; ".join(
-            f"Process {pid} ({name or 'without a name'}) has had a transaction open for {seconds} s"
+            f"Process {pid} ({name or 'without a name'}) has had a transaction open"
+            + ("" if seconds is None else f" for {seconds} s")  # of other roles, not everyone may know
             for pid, name, seconds in cursor.fetchall()
         )
 

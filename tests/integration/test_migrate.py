@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from hashlib import sha256
 
 import psycopg2
@@ -146,6 +147,14 @@ def test_a_transaction_that_stays_open_holds_up_the_migration_and_nobody_else(da
     query(database_url, "update alert_thresholds set is_active = is_active returning 1")
     assert not migration.done()
     writer.commit()
+    assert migration.result(timeout=30) == ["9998_change_tables.sql"]
+
+
+def test_a_holder_of_whom_one_may_know_little_is_named_all_the_same(migrating, admin_url, caplog):
+    with closing(psycopg2.connect(admin_url, application_name="an administrator")) as holder:
+        run(holder, "lock table sessions in row exclusive mode")
+        migration = migrating()
+        until(lambda: "(an administrator) has had a transaction open\n" in caplog.text, 30, "the holder's name")
     assert migration.result(timeout=30) == ["9998_change_tables.sql"]
 
 
