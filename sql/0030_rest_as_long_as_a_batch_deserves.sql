@@ -106,7 +106,8 @@ declare
     began timestamptz := clock_timestamp();
     looked_at timestamptz;
     numbered_at timestamptz;
-    rest double precision;
+    rest double precision := 0;
+    rest_before double precision;
     found_at timestamptz := began;
     awake_until timestamptz;
     number bigint;
@@ -128,11 +129,12 @@ begin
         number := public.number_changes();
         numbered_at := clock_timestamp();
         commit;
-        rest := 2 * date_part('epoch', numbered_at - looked_at) + 8 * date_part('epoch', clock_timestamp() - numbered_at);
         numbered := numbered + number;
         began := least(began, clock_timestamp());  -- whatever is done to the clock
         if number > 0 then
             found_at := clock_timestamp();
+            rest_before := rest;
+            rest := 2 * date_part('epoch', numbered_at - looked_at) + 8 * date_part('epoch', found_at - numbered_at);
         end if;
         exit when may_sleep and clock_timestamp() not between found_at and found_at + linger;
         if clock_timestamp() > began + longest then
@@ -147,8 +149,11 @@ begin
         end if;
         if clock_timestamp() not between found_at and found_at + linger then
             perform pg_sleep(0.02);
+        elsif number = 0 then
+            perform pg_sleep(0.001);
         else
-            perform pg_sleep(least(greatest(rest, 0.001), 0.04, 200.0 / greatest(number, 1) ^ 2));
+            -- Of the last two, the shorter: one flush that was slow by chance makes nobody late.
+            perform pg_sleep(least(greatest(least(rest, rest_before), 0.001), 0.04, 200.0 / number ^ 2));
         end if;
     end loop;
     perform setval('public.change_awake', 0);
