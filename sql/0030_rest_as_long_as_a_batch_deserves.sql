@@ -4,9 +4,9 @@
 -- Each batch has a cost of its own, however few changes are in it, and its flush makes those wait who want to flush next. So
 -- it rests eight times as long as the flush took and twice as long as the rest of the batch did: writers keep eight ninths
 -- of the disk, whatever its speed, and where much is written a batch holds more. The shorter of the last two counts, so that
--- one slow flush makes nobody late. It never rests for longer than 40 ms, nor
--- for longer than 5 ms after 200 changes, 1 ms after 450: where so many come, their being late matters more than a flush.
--- While nothing comes, a look costs some 30 microseconds.
+-- one slow flush makes nobody late. It never rests for longer than 40 ms, nor for longer than 5 ms after 200 changes, 1 ms
+-- after 450: where so many come, their being late matters more than a flush. While nothing comes, a look costs some 30
+-- microseconds.
 
 -- Gives ids to what is committed and has none, lowest seq first, at most so many; returns how many. Anyone who needs an
 -- exact cursor now may call it, beside any number of others, in a transaction of its own.
