@@ -686,6 +686,18 @@ CREATE FUNCTION public.hour_of(moment timestamp with time zone) RETURNS timestam
         then date_bin('1 hour', moment, '2000-01-01T00:00Z'::timestamptz) end
 $$;
 
+CREATE FUNCTION public.inherit_mute() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    new.muted_until := (
+        select max(muted_until) from public.alert_logs
+        where muted_until > now() and alert_type = new.alert_type and session_id is not distinct from new.session_id);
+    return new;
+end
+$$;
+
 CREATE FUNCTION public.is_history(happened_at timestamp with time zone, recorded_at timestamp with time zone) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     AS $$ select happened_at < recorded_at - interval '10 minutes' $$;
@@ -1756,8 +1768,20 @@ CREATE TABLE public.alert_logs (
     threshold_value integer,
     triggered_at timestamp with time zone DEFAULT now() NOT NULL,
     resolved_at timestamp with time zone,
-    is_resolved boolean DEFAULT false NOT NULL
+    is_resolved boolean DEFAULT false NOT NULL,
+    acknowledged_at timestamp with time zone,
+    acknowledged_by text,
+    note text,
+    muted_until timestamp with time zone
 );
+
+COMMENT ON COLUMN public.alert_logs.acknowledged_at IS 'Since when somebody has it in hand; null: nobody yet.';
+
+COMMENT ON COLUMN public.alert_logs.acknowledged_by IS 'The user or key that said so; null where nobody has to say who they are.';
+
+COMMENT ON COLUMN public.alert_logs.note IS 'What is being done about it.';
+
+COMMENT ON COLUMN public.alert_logs.muted_until IS 'Until when it asks for nobody''s attention; alerts of its kind inherit it.';
 
 CREATE TABLE public.alert_states (
     threshold_id uuid NOT NULL,
@@ -2107,6 +2131,8 @@ CREATE UNIQUE INDEX access_users_username_key ON public.access_users USING btree
 
 CREATE INDEX access_users_version_idx ON public.access_users USING btree (version);
 
+CREATE INDEX alert_logs_muted_idx ON public.alert_logs USING btree (alert_type) WHERE (muted_until IS NOT NULL);
+
 CREATE INDEX alert_logs_open_idx ON public.alert_logs USING btree (triggered_at, id) WHERE (NOT is_resolved);
 
 CREATE INDEX alert_logs_session_id_idx ON public.alert_logs USING btree (session_id, triggered_at, id);
@@ -2186,6 +2212,8 @@ CREATE TRIGGER access_users_pass_on AFTER UPDATE ON public.access_users FOR EACH
 CREATE TRIGGER access_users_version BEFORE INSERT OR UPDATE OF role, password_hash, is_disabled, ended_at, username, version ON public.access_users FOR EACH ROW EXECUTE FUNCTION public.next_access_version();
 
 CREATE TRIGGER alert_change_trigger AFTER INSERT OR DELETE OR UPDATE ON public.alert_logs FOR EACH ROW EXECUTE FUNCTION public.notify_alert_change();
+
+CREATE TRIGGER alert_logs_inherit_mute BEFORE INSERT ON public.alert_logs FOR EACH ROW WHEN ((new.muted_until IS NULL)) EXECUTE FUNCTION public.inherit_mute();
 
 CREATE TRIGGER alert_logs_keep_resolved_at BEFORE INSERT OR UPDATE OF is_resolved ON public.alert_logs FOR EACH ROW EXECUTE FUNCTION public.keep_resolved_at();
 

@@ -87,6 +87,28 @@ def check_triggers(connection: Connection, _config: Config) -> Iterator[Finding]
         yield Finding("session_replication_role", replica, "Set it to origin: as replica no trigger runs.")
 
 
+def check_order(connection: Connection, _config: Config) -> Iterator[Finding]:
+    """Triggers of others that run before ours: what they change in turn would be recorded before what set them off."""
+    ahead = _rows(
+        connection,
+        "select t.tgname, c.relname, ours.tgname from pg_trigger ours"
+        " join pg_trigger t on t.tgrelid = ours.tgrelid and t.tgname < ours.tgname join pg_class c on c.oid = t.tgrelid"
+        " where ours.tgname = any(%s) and relnamespace = 'public'::regnamespace and not t.tgisinternal"
+        # Those of the type AFTER … FOR EACH ROW, switched on.
+        "   and t.tgtype & 1 = 1 and t.tgtype & 66 = 0 and t.tgenabled in ('O', 'A')"
+        "   and t.tgname <> all(%s) order by 1",
+        ["session_change_trigger", "movement_change_trigger", "alert_change_trigger", "metrics_change_trigger"],
+        list(triggers()),
+    )
+    for name, table, ours in ahead:
+        yield Finding(
+            "order",
+            f"the trigger {name} of {table} runs before {ours}",
+            "What it changes in watched tables reaches clients before the row that set it off. Make it a BEFORE"
+            f" trigger, or let it run later: ALTER TRIGGER {name} ON {table} RENAME TO z_{name};",
+        )
+
+
 def check_recording(connection: Connection, _config: Config) -> Iterator[Finding]:
     """By trying: a row of each table, in a transaction that is taken back, has to come into the inbox."""
     with connection.cursor() as cursor:
@@ -359,6 +381,7 @@ CHECKS: tuple[Check, ...] = (
     check_versions,
     check_durability,
     check_triggers,
+    check_order,
     check_recording,
     check_sequencer,
     check_log,

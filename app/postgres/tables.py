@@ -164,7 +164,7 @@ class Threshold(Model):
 
 
 class Alert(Model):
-    """One alert: raised once, resolved once."""
+    """One alert: raised once, resolved once; between the two somebody may take it in hand, or mute its kind."""
 
     __tablename__ = "alert_logs"
     __table_args__ = _example(alert_type="door_blocked", alert_message="The main door is blocked.")
@@ -179,6 +179,10 @@ class Alert(Model):
     triggered_at: Mapped[Time] = mapped_column(server_default=NOW)
     resolved_at: Mapped[Time | None]
     is_resolved: Mapped[bool] = mapped_column(server_default="false")
+    acknowledged_at: Mapped[Time | None] = mapped_column(info={"read_only": True})
+    acknowledged_by: Mapped[String | None] = mapped_column(info={"read_only": True})
+    note: Mapped[String | None]
+    muted_until: Mapped[Time | None] = mapped_column(info={"read_only": True})
 
 
 def register(app: Flask, database_url: str) -> None:

@@ -119,3 +119,78 @@ def test_many_sessions_are_stopped_resumed_and_deleted(client, sql):
     assert client.post("/api/sessions/delete", json={"ids": ids}).json == {"deleted": 3}
     assert client.post("/api/sessions/delete", json={"ids": ids}).json == {"deleted": 0}
     assert client.get("/api/sessions?count=true").json["total"] == 1
+
+
+def test_alerts_are_taken_in_hand_and_given_back(client, sql):
+    earlier, *ids = [alert(client) for _ in range(3)]
+    done = client.post("/api/alerts/acknowledge", json={"ids": [earlier], "note": "the lift's service comes"}).json
+    row = client.get(f"/api/alerts/{earlier}").json
+    assert (done["acknowledged"], row["acknowledged_at"]) == (1, done["acknowledged_at"])
+    assert (row["note"], row["acknowledged_by"], row["is_resolved"]) == ("the lift's service comes", None, False)
+    # Who has it in hand is not changed by somebody who takes them all.
+    rest = client.post("/api/alerts/acknowledge", json={"all": True, "note": "mine"}).json
+    assert rest["acknowledged"] == 2
+    assert client.get(f"/api/alerts/{earlier}").json == row
+    answer = client.post("/api/alerts/unacknowledge", json={"acknowledged_at": rest["acknowledged_at"]}).json
+    assert answer == {"unacknowledged": 2}
+    for one in ids:
+        assert client.get(f"/api/alerts/{one}").json["acknowledged_at"] is None
+        assert client.get(f"/api/alerts/{one}").json["note"] is None
+    assert client.patch(f"/api/alerts/{earlier}", json={"note": "they were here"}).json["note"] == "they were here"
+    # What the database sets cannot be sent.
+    sent = {"acknowledged_by": "somebody else", "acknowledged_at": None, "muted_until": "9999-01-01T00:00:00Z"}
+    changed = client.patch(f"/api/alerts/{earlier}", json=sent).json
+    assert (changed["acknowledged_at"], changed["acknowledged_by"]) == (row["acknowledged_at"], None)
+    assert changed["muted_until"] is None
+    client.post(f"/api/alerts/{ids[0]}/resolve")
+    assert client.post("/api/alerts/acknowledge", json={"ids": ids}).json["acknowledged"] == 1
+
+
+def test_a_kind_of_alert_is_muted_with_those_that_open_meanwhile(client, sql):
+    here, there = door(client), door(client)
+
+    def raised(session_id, kind="crowd"):
+        body = {"session_id": session_id, "alert_type": kind}
+        return client.post("/api/alerts", json=body).json
+
+    old, same, other, elsewhere, of_all = (
+        raised(here)["id"], raised(here)["id"], raised(here, "fps")["id"], raised(there)["id"], raised(None)["id"]
+    )  # fmt: skip
+    client.post(f"/api/alerts/{old}/resolve")
+
+    def muted():
+        items = client.get("/api/alerts").json["items"]
+        return {row["id"] for row in items if row["muted_until"]}
+
+    assert client.post("/api/alerts/mute", json={"ids": [same], "minutes": 30}).json["muted"] == 1
+    assert muted() == {same}
+    sql.execute(
+        "select muted_until - now() between '29 minutes' and '30 minutes' from alert_logs where id = %s", [same]
+    )
+    assert sql.fetchone() == (True,)
+    client.post(f"/api/alerts/{same}/resolve")
+    born = raised(here)
+    assert born["muted_until"] == client.get(f"/api/alerts/{same}").json["muted_until"]
+    assert raised(here, "fps")["muted_until"] is None
+    assert raised(there)["muted_until"] is None
+    assert raised(None)["muted_until"] is None
+    assert client.post("/api/alerts/unmute", json={"ids": [born["id"]]}).json == {"unmuted": 2}
+    assert muted() == set()
+    assert raised(here)["muted_until"] is None
+    # Of all sessions together: its kind is that of no session.
+    assert client.post("/api/alerts/mute", json={"ids": [of_all], "minutes": 1}).json["muted"] == 2
+    assert muted().isdisjoint({other, elsewhere})
+    assert raised(None)["muted_until"] is not None
+    # What is over is over.
+    sql.execute("update alert_logs set muted_until = now() - interval '1 second' where muted_until is not null")
+    assert raised(None)["muted_until"] is None
+
+
+@pytest.mark.parametrize(
+    "body", [{"all": True}, {"all": True, "minutes": 0}, {"ids": [], "minutes": 10_081}, {"minutes": 5}]
+)
+def test_muting_takes_alerts_and_a_time(client, body):
+    alert(client)
+    response = client.post("/api/alerts/mute", json=body)
+    assert response.status_code == 422, response.json
+    assert client.get("/api/alerts").json["items"][0]["muted_until"] is None

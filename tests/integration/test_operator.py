@@ -188,6 +188,28 @@ def test_the_doctor_and_ready_notice_functions_of_another_program(gunicorn, sql,
     assert sql.fetchone() == (0,)  # the doctor's own rows are taken back
 
 
+def test_the_doctor_names_triggers_of_others_that_run_before_ours(sql, database_url):
+    sql.execute(
+        "create function peak() returns trigger language plpgsql as"
+        " 'begin update realtime_metrics set fps_current = 1 where id = new.id; return null; end';"
+        "create trigger a_peak after insert on realtime_metrics for each row execute function peak();"
+        "create trigger z_peak after insert on realtime_metrics for each row execute function peak();"
+        "create trigger a_fill before insert on realtime_metrics for each row execute function peak();"
+        "alter table realtime_metrics disable trigger a_fill;"
+        "insert into sessions (session_name) values ('door');"
+        "insert into realtime_metrics (session_id) select id from sessions"
+    )
+    sql.execute("select number_changes()")
+    sql.execute("select action from change_log where table_name = 'realtime_metrics' order by id")
+    assert [action for (action,) in sql.fetchall()] == ["UPDATE", "INSERT"]  # why it warns
+    seen = run("doctor", DATABASE_URL=database_url, PORT=1).stdout
+    assert "the trigger a_peak of realtime_metrics runs before metrics_change_trigger" in seen
+    assert "z_peak of" not in seen
+    assert "a_fill of" not in seen
+    sql.execute("alter trigger a_peak on realtime_metrics rename to z_first")
+    assert "runs before" not in run("doctor", DATABASE_URL=database_url, PORT=1).stdout
+
+
 def test_the_doctor_names_clocks_that_are_off_and_thresholds_that_watch_nothing(sql, database_url):
     doors = {}
     for name in ("good", "ahead", "behind", "infinite"):

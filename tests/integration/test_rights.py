@@ -115,6 +115,7 @@ def test_a_role_that_may_only_connect_cannot_forge_changes(admin_url, role, kind
         "select recognize_database()",
         "select test_sse_triggers()",
         "create temp table t (id int); create trigger t after insert on t execute function keep_resolved_at()",
+        "create temp table t (id int); create trigger t after insert on t execute function inherit_mute()",
         "create temp table t (id int); create trigger t after insert on t execute function keep_floor()",
         "create temp table t (id int);"
         " create trigger t after insert on t execute function resolve_alerts_of_threshold()",

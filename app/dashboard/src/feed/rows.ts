@@ -82,6 +82,10 @@ export interface Alert {
   triggered_at: string;
   resolved_at: string | null;
   is_resolved: boolean;
+  acknowledged_at: string | null;
+  acknowledged_by: string | null;
+  note: string | null;
+  muted_until: string | null;
 }
 
 /** When to raise an alert; without a session it applies to each one, or to all together. Not streamed. */
