@@ -1,6 +1,6 @@
 """What one sequencer keeps up with: how late a change is at a steady rate, and how long a bulk takes.
 
-    ./run python benchmarks/sequencer.py [--rate 10000] [--writers 2] [--batch 100] [--minutes 1] [--bulk 100000]
+    ./run python benchmarks/sequencer.py [--rate 10000] [--of readings] [--minutes 1] [--bulk 100000]
 
 Starts a PostgreSQL and a feed of its own. Latency is from the trigger to the client's recv, so that what is left of the
 writer's transaction is in it. Every client's ids are checked: each change once, in order, without a gap.
@@ -39,6 +39,7 @@ def main() -> None:
     command.add_argument("--rate", type=amount, default=10_000.0, help="changes a second")
     command.add_argument("--batch", type=count, default=100, help="rows in a transaction")
     command.add_argument("--writers", type=count, default=2, help="connections that share the rate")
+    command.add_argument("--of", choices=("changes", "readings"), default="changes", help="movements, or readings")
     command.add_argument("--minutes", type=amount, default=1.0)
     command.add_argument("--bulk", type=count, default=100_000, help="rows in one statement")
     command.add_argument("--clients", type=count, default=1)
@@ -54,7 +55,7 @@ def main() -> None:
         url = server.url()
         with ExitStack() as writers:
             for _ in range(options.writers):
-                writers.enter_context(writing("changes", url, options.rate / options.writers, batch=options.batch))
+                writers.enter_context(writing(options.of, url, options.rate / options.writers, batch=options.batch))
             _steady(ours, load, url, options.minutes)
         until(lambda: load.report()["newest"] >= newest(url), 60, "the newest change at the clients")
         _bulk(load, url, options.bulk)

@@ -1,6 +1,7 @@
 """Writes changes at an even pace until it is told to stop.
 
     writer.py changes URL RATE [--batch N] [--sessions N]     movements into our tables, N rows a transaction
+    writer.py readings URL RATE [--batch N]                   readings likewise, of one session
     writer.py topics URL RATE                                  the same, into our four tables in turn
     writer.py rows URL RATE                                    what peers get: the same rows into a table of their own,
                                                                whose trigger calls pg_notify and keeps nothing
@@ -123,6 +124,22 @@ def _rows_into(table: str, url: str, known: list[str]) -> Write:
     return write
 
 
+def _readings(url: str, known: list[str]) -> Write:
+    connection = connect(url, application_name="benchmark writer")
+    cursor = connection.cursor()
+    cursor.execute("insert into sessions (id, session_name) values (%s, 'camera') on conflict do nothing", [known[0]])
+
+    def write(batch: int) -> None:
+        # Made by the server, which has to have cores left for what is measured.
+        cursor.execute(
+            "insert into realtime_metrics (session_id, current_people_count, fps_current, detection_status)"
+            " select %s, n %% 50, 24.9, 'tracking' from generate_series(1, %s) as n",
+            [known[0], batch],
+        )
+
+    return write
+
+
 def _topics(url: str, known: list[str]) -> Write:
     connection = connect(url, application_name="benchmark writer")
     cursor = connection.cursor()
@@ -223,6 +240,7 @@ def _message(number: int, session: str) -> bytes:
 
 _KINDS: dict[str, Callable[[str, list[str]], Write]] = {
     "changes": _changes,
+    "readings": _readings,
     "topics": _topics,
     "rows": _rows,
     "notify": _notify,

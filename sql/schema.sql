@@ -242,11 +242,13 @@ CREATE FUNCTION public.changed_minutes(after bigint, upto bigint, session uuid) 
     AS $$
     select (line ->> 'session_id')::uuid, minute_of((line ->> 'timestamp')::timestamptz)
     from (
-        select payload::json -> 'data' as new_row, payload::json -> 'old_data' as old_row from change_log
-        where id > after and id <= upto and table_name = 'realtime_metrics' and action in ('INSERT', 'UPDATE', 'DELETE')
-          and (session is null or change_log.session_id = session or old_session_id = session)
+        select change -> 'data' as new_row, change -> 'old_data' as old_row
+        from (select payload::jsonb as change from change_log
+              where id > after and id <= upto and table_name = 'realtime_metrics' and action in ('INSERT', 'UPDATE', 'DELETE')
+                and (session is null or change_log.session_id = session or old_session_id = session)
+              offset 0) as parsed
         union all
-        select new_row::json, old_row::json from unnumbered_changes() as u
+        select new_row::jsonb, old_row::jsonb from unnumbered_changes() as u
         where upto = 9223372036854775807 and table_name = 'realtime_metrics' and action in ('INSERT', 'UPDATE', 'DELETE')
           and (session is null or u.session_id = session or old_session_id = session)
     ) as changes
@@ -390,16 +392,19 @@ begin
     end if;
     begin
         for reached in
-            with readings as (
-                select id, session_id, recorded_at, payload::json -> 'data' as data from change_log
-                where id > first and id <= last and table_name = 'realtime_metrics' and action = 'INSERT'
+            with readings as materialized (
+                select l.id, l.session_id, l.recorded_at, d.timestamp as taken_at, d.*
+                from change_log l cross join lateral json_to_record(payload::json) as p (data json)
+                cross join lateral json_to_record(p.data) as d ("timestamp" timestamptz,
+                    current_people_count double precision, people_entered_last_minute double precision,
+                    people_exited_last_minute double precision, processing_latency_ms double precision,
+                    fps_current double precision, cpu_usage_percentage double precision, memory_usage_mb double precision)
+                where l.id > first and l.id <= last and table_name = 'realtime_metrics' and action = 'INSERT'
             ), of_now as (
-                select r.id, r.session_id, r.recorded_at, r.data, t.taken_at,
-                       max(t.taken_at) over (partition by r.session_id order by r.id
-                                             rows between unbounded preceding and 1 preceding) as before
+                select r.*, max(r.taken_at) over (partition by r.session_id order by r.id
+                                                  rows between unbounded preceding and 1 preceding) as before
                 from readings r
-                cross join lateral (values ((data ->> 'timestamp')::timestamptz)) as t (taken_at)
-                where not is_history(t.taken_at, r.recorded_at) and t.taken_at <= r.recorded_at + clock_margin
+                where not is_history(r.taken_at, r.recorded_at) and r.taken_at <= r.recorded_at + clock_margin
             ), pairs as (
                 select r.id, r.session_id, r.recorded_at, t as threshold, t.id as threshold_id, v.value,
                        t.is_active and is_reached(t, v.value) as reaches
@@ -410,13 +415,13 @@ begin
                     select from silent_sessions q where q.session_id = s.id and q.ended_at = s.end_time))
                 left join newest_readings n on n.session_id = r.session_id
                 cross join lateral (values
-                    ('people_count', (data ->> 'current_people_count')::double precision),
-                    ('entered_per_minute', (data ->> 'people_entered_last_minute')::double precision),
-                    ('exited_per_minute', (data ->> 'people_exited_last_minute')::double precision),
-                    ('processing_latency_ms', (data ->> 'processing_latency_ms')::double precision),
-                    ('fps', (data ->> 'fps_current')::double precision),
-                    ('cpu_usage_percentage', (data ->> 'cpu_usage_percentage')::double precision),
-                    ('memory_usage_mb', (data ->> 'memory_usage_mb')::double precision))
+                    ('people_count', r.current_people_count),
+                    ('entered_per_minute', r.people_entered_last_minute),
+                    ('exited_per_minute', r.people_exited_last_minute),
+                    ('processing_latency_ms', r.processing_latency_ms),
+                    ('fps', r.fps_current),
+                    ('cpu_usage_percentage', r.cpu_usage_percentage),
+                    ('memory_usage_mb', r.memory_usage_mb))
                     as v (alert_type, value)
                 join alert_thresholds t
                     on t.alert_type = v.alert_type and not t.is_total
@@ -436,9 +441,9 @@ begin
         end loop;
         insert into newest_readings as n
         select session_id, max(taken_at) from (
-            select session_id, recorded_at, (payload::json -> 'data' ->> 'timestamp')::timestamptz as taken_at
-            from change_log
-            where id > first and id <= last and table_name = 'realtime_metrics' and action = 'INSERT') as r
+            select session_id, recorded_at, (payload::json #>> '{data,timestamp}')::timestamptz as taken_at from change_log
+            where id > first and id <= last and table_name = 'realtime_metrics' and action = 'INSERT'
+            offset 0) as r
         where not is_history(taken_at, recorded_at) and taken_at <= recorded_at + clock_margin
         group by session_id
         on conflict (session_id) do update set taken_at = excluded.taken_at where n.taken_at < excluded.taken_at;
@@ -611,10 +616,13 @@ begin
         end if;
         insert into session_reports as r
         select session_id, max(recorded_at) from (
-            select session_id, recorded_at, payload::json -> 'data' as data from change_log
+            select session_id, recorded_at, payload::json #>> case table_name
+                when 'people_movements' then '{data,movement_time}'::text[] else '{data,timestamp}' end as taken_at
+            from change_log
             where id > first and id <= last and action = 'INSERT'
-              and table_name in ('people_movements', 'realtime_metrics')) as reports
-        where not is_history(coalesce(data ->> 'timestamp', data ->> 'movement_time')::timestamptz, recorded_at)
+              and table_name in ('people_movements', 'realtime_metrics')
+            offset 0) as reports
+        where not is_history(taken_at::timestamptz, recorded_at)
         group by session_id
         on conflict (session_id) do update set reported_at = excluded.reported_at;
     exception when data_exception or statement_too_complex then
@@ -781,10 +789,12 @@ CREATE FUNCTION public.movement_deltas(after bigint, upto bigint) RETURNS TABLE(
            sum(case when line ->> 'movement_direction' = 'in' then sign else 0 end)::bigint,
            sum(case when line ->> 'movement_direction' = 'out' then sign else 0 end)::bigint
     from (
-        select action, payload::json -> 'data' as new_row, payload::json -> 'old_data' as old_row from change_log
-        where id > after and id <= upto and table_name = 'people_movements' and action in ('INSERT', 'UPDATE', 'DELETE')
+        select action, change -> 'data' as new_row, change -> 'old_data' as old_row
+        from (select action, payload::jsonb as change from change_log
+              where id > after and id <= upto and table_name = 'people_movements' and action in ('INSERT', 'UPDATE', 'DELETE')
+              offset 0) as parsed
         union all
-        select action, new_row::json, old_row::json from unnumbered_changes()
+        select action, new_row::jsonb, old_row::jsonb from unnumbered_changes()
         where upto = 9223372036854775807 and table_name = 'people_movements' and action in ('INSERT', 'UPDATE', 'DELETE')
     ) as changes
     cross join lateral (values
