@@ -114,7 +114,9 @@ def _access(config: Config, url: str = "") -> str:
     if _has_users:
         return f"Access: users sign in at {url}/login."
     if config.is_local:
-        return f"Access: open to programs of this machine, until there is a user ({COMMAND} user add NAME --role admin)."
+        return (
+            f"Access: open to programs of this machine, until there is a user ({COMMAND} user add NAME --role admin)."
+        )
     return f"Access: nobody yet. Set it up at {url}/setup#{_setup_token}"
 
 

@@ -336,7 +336,9 @@ def check_feed(_connection: object, config: Config) -> Iterator[Finding]:
         state = counters["listener"]["state"]
     except (OSError, ValueError, KeyError) as error:
         yield Finding(
-            "feed", f"does not answer at {url} ({error})", f"Start it with {START}, or set HOST and PORT to where it runs."
+            "feed",
+            f"does not answer at {url} ({error})",
+            f"Start it with {START}, or set HOST and PORT to where it runs.",
         )
         return
     advice = "" if state == "live" else "It cannot reach the database: see the feed's log."
@@ -345,7 +347,8 @@ def check_feed(_connection: object, config: Config) -> Iterator[Finding]:
         yield Finding(
             "unreadable changes",
             f"{counters['unreadable']}, the newest is named in the feed's log",
-            f"Clients heard reset for their topic. Find out who wrote the rows; `{COMMAND} prune` removes them with age.",
+            "Clients heard reset for their topic. Find out who wrote the rows;"
+            f" `{COMMAND} prune` removes them with age.",
         )
     if counters["unannounced"]:
         yield Finding(
