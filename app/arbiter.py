@@ -23,7 +23,7 @@ from psycopg2.extensions import parse_dsn
 
 from app import logs
 from app.access.start import add_admin, has_users, offer_setup
-from app.config import Config, ConfigError
+from app.config import COMMAND, Config, ConfigError
 from app.postgres.connections import connect
 from app.postgres.embedded import PostgresError, Server, database_url
 from app.postgres.migrate import MigrationError, migrate
@@ -114,7 +114,9 @@ def _access(config: Config, url: str = "") -> str:
     if _has_users:
         return f"Access: users sign in at {url}/login."
     if config.is_local:
-        return "Access: open to programs of this machine, until there is a user (flask user add NAME --role admin)."
+        return (
+            f"Access: open to programs of this machine, until there is a user ({COMMAND} user add NAME --role admin)."
+        )
     return f"Access: nobody yet. Set it up at {url}/setup#{_setup_token}"
 
 

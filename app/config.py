@@ -17,7 +17,10 @@ from urllib.parse import quote, urlsplit
 from zoneinfo import available_timezones
 
 Word = TypeVar("Word", bound=str)
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parent.parent  # installed, this folder of the wheel, which has the same layout
+IS_INSTALLED = not (CHECKOUT / "pyproject.toml").exists()
+COMMAND = "people-feed" if IS_INSTALLED else "./run flask"  # what people type before the name of a command
+START = "people-feed" if IS_INSTALLED else "./run"
 # How the paths begin that the feed serves: with a prefix that begins so, nobody could tell whether a proxy strips it.
 OWN_PATHS = (
     "account", "admin", "alerts", "api", "assets", "kiosk", "live", "login", "sessions", "setup", "system",
@@ -44,7 +47,7 @@ class Config:
     port: int = 8000
     url_prefix: str = ""  # the path that the feed is mounted below, such as /people
     workers: int = 1
-    data_dir: Path = CHECKOUT / ".data"
+    data_dir: Path = Path("~/.local/share/people-feed") if IS_INSTALLED else CHECKOUT / ".data"
     database_url: str | None = field(default=None, repr=False)  # None: the embedded PostgreSQL below data_dir
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
@@ -198,7 +201,11 @@ class _Reader:
         return zone
 
     def _folder(self, name: str, default: Path) -> Path:
-        folder = Path(self._environ.get(name, default)).expanduser()
+        folder = Path(self._environ.get(name, default))
+        try:
+            folder = folder.expanduser()
+        except RuntimeError:
+            self._wrong(name, f"a folder by its whole path: {folder} is below a home that does not exist")
         if folder.exists() and not folder.is_dir():
             self._wrong(name, "a folder")
         return folder.absolute()

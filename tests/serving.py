@@ -36,13 +36,14 @@ def status(url: str) -> int:
 class Gunicorn:
     """``gunicorn wsgi:app`` in a session of its own: ``url``, ``pid`` (the arbiter's), ``log`` and ``stop()``."""
 
+    command: tuple[str | Path, ...] = (sys.executable, "-m", "gunicorn")
     folder = CHECKOUT
 
     def __init__(self, log: Path, *options: str, **settings: object) -> None:
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", *options],
+                [*self.command, *options],
                 cwd=self.folder,
                 env=environment(**{"PORT": 0} | settings),
                 stdout=output,

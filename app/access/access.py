@@ -21,18 +21,18 @@ from typing import Literal
 from app.access.credential import EVERYONE, Credential
 from app.access.register import Register
 from app.access.token import digest
-from app.config import Config
+from app.config import COMMAND, Config
 
 State = Literal["open", "local", "set-up", "users", "unknown"]
 Reason = Literal["login_required", "access_ended", "setup_required", "forwarded", "unknown"]
 
 _SENTENCES: dict[Reason, str] = {
-    "login_required": "Sign in first, or send a key as `Authorization: Bearer pf_…`; `flask key add` makes one.",
+    "login_required": f"Sign in first, or send a key as `Authorization: Bearer pf_…`; `{COMMAND} key add` makes one.",
     "access_ended": "This key or login is unknown, was revoked or has expired: sign in again, or ask for another key.",
     "setup_required": "Nobody is let in before the set-up: open the address that the feed has printed at its start, or"
-    " use `flask user add NAME --role admin`.",
+    f" use `{COMMAND} user add NAME --role admin`.",
     "forwarded": "A proxy has forwarded this request, and without users nobody could tell strangers from this machine:"
-    " add one (`flask user add NAME --role admin`), or set ACCESS=open if the proxy lets in only whom it should.",
+    f" add one (`{COMMAND} user add NAME --role admin`), or set ACCESS=open if the proxy lets in only whom it should.",
     "unknown": "The database has not answered since the start, so nobody knows yet who may be let in.",
 }
 

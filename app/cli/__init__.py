@@ -13,7 +13,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, routes_command, run_command
 
-from app.config import Config, ConfigError
+from app.config import IS_INSTALLED, Config, ConfigError
 
 _COMMANDS = {
     "access": "app.cli.access:access_command",
@@ -35,6 +35,8 @@ _COMMANDS = {
     "tail": "app.cli.tail:command",
     "user": "app.cli.user:command",
 }
+if IS_INSTALLED:
+    del _COMMANDS["schema"]  # it writes into the checkout
 
 
 class _Commands(AppGroup):

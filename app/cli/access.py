@@ -10,6 +10,7 @@ from sqlalchemy import text
 from app.access import audit, keys, users
 from app.cli.database import current_config, database
 from app.cli.shown import shown
+from app.config import COMMAND
 from app.postgres.tables import db
 
 _LOGINS = text("select count(*) from access_logins where ended_at is null and expires_at > now()")
@@ -28,9 +29,9 @@ def access_command() -> None:
     elif known:
         state = "for those who have signed in or show a key"
     elif config.is_local:
-        state = "open to programs of this machine, until there is a user: flask user add NAME --role admin"
+        state = f"open to programs of this machine, until there is a user: {COMMAND} user add NAME --role admin"
     else:
-        state = "closed until the set-up: the start prints its address; or flask user add NAME --role admin"
+        state = f"closed until the set-up: the start prints its address; or {COMMAND} user add NAME --role admin"
     click.echo(f"The feed is {state}.")
     click.echo(f"{len(known)} users, {logins} logins, {len(valid)} keys.")
     click.echo(f"Programs of this machine, once there are users: {config.local_access} (LOCAL_ACCESS).")

@@ -6,6 +6,7 @@ import click
 import psycopg2
 
 from app.cli.database import current_config
+from app.config import COMMAND
 from app.postgres.adopt import adopt, plan
 from app.postgres.migrate import MigrationError, migrate
 
@@ -28,6 +29,6 @@ def command(is_applied: bool) -> None:
     except (MigrationError, psycopg2.Error) as error:
         raise click.ClickException(str(error).strip()) from error
     if is_applied:
-        click.echo(f"Adopted: {len(steps)} steps, then {len(applied)} files of sql/. ./run flask doctor looks it over.")
+        click.echo(f"Adopted: {len(steps)} steps, then {len(applied)} files of sql/. {COMMAND} doctor looks it over.")
     else:
         click.echo(f"{len(steps)} steps. Nothing was changed; --apply does them, in one transaction.")

@@ -14,7 +14,7 @@ import click
 import psycopg2
 from flask import current_app
 
-from app.config import Config
+from app.config import COMMAND, Config
 from app.postgres import embedded
 from app.postgres.migrate import MigrationError, migrate, missing_files
 
@@ -35,7 +35,7 @@ def database(*, migrated: bool = True) -> Iterator[str]:
             elif migrated and (lacking := missing_files(url)):
                 raise click.ClickException(
                     f"The database lacks {len(lacking)} of the files in sql/, from {lacking[0]} on:"
-                    " run ./run flask migrate."
+                    f" run {COMMAND} migrate."
                 )
             yield url
     except (embedded.PostgresError, MigrationError, psycopg2.OperationalError) as error:

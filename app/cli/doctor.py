@@ -28,7 +28,7 @@ from psycopg2.extensions import connection as Connection
 from app.access.audit import BREAK
 from app.cli.database import current_config, database
 from app.cli.own_keys import OwnKeys
-from app.config import Config
+from app.config import COMMAND, START, Config
 from app.postgres.connections import connect
 from app.postgres.definitions import differences, functions, triggers
 
@@ -136,7 +136,7 @@ def check_sequencer(connection: Connection, _config: Config) -> Iterator[Finding
     yield Finding(
         "sequencer",
         f"{there} of them, {waiting} changes have no id yet" + (f", the oldest for {seconds:.1f} s" if waiting else ""),
-        "Nobody gives ids to changes, so clients hear nothing: start a worker, or ./run flask sequence."
+        f"Nobody gives ids to changes, so clients hear nothing: start a worker, or {COMMAND} sequence."
         if not there
         else "It is behind: is a worker frozen, or a transaction holding a lock on change_sequencer? See pg_locks."
         if late
@@ -153,7 +153,7 @@ def check_log(connection: Connection, config: Config) -> Iterator[Finding]:
     )
     hours = float(oldest or 0) / 3600
     late = hours > config.retention_hours * 1.5 + 1 or size > config.retention_bytes * 1.5
-    advice = "It is not being pruned: is a worker running? `flask prune` does it by hand." if late else ""
+    advice = f"It is not being pruned: is a worker running? `{COMMAND} prune` does it by hand." if late else ""
     yield Finding("change log", f"{size / 1e6:.0f} MB, oldest change {hours:.1f} h ago", advice)
 
 
@@ -279,7 +279,7 @@ def check_counts(connection: Connection, _config: Config) -> Iterator[Finding]:
     yield Finding(
         "counts",
         f"{counted} movements counted, {there} there, {minutes} minutes of sessions differ",
-        "Movements were written or removed while triggers were off: ./run flask recount, then have the clients reload."
+        f"Movements were written or removed while triggers were off: {COMMAND} recount, then have the clients reload."
         if minutes
         else "",
     )
@@ -308,7 +308,7 @@ def check_rollups(connection: Connection, _config: Config) -> Iterator[Finding]:
     yield Finding(
         "minutes of readings",
         f"{stored} readings summed up, {there} there, {minutes} minutes of sessions differ",
-        "Readings were written or removed while triggers were off: ./run flask recount." if minutes else "",
+        f"Readings were written or removed while triggers were off: {COMMAND} recount." if minutes else "",
     )
 
 
@@ -343,7 +343,7 @@ def check_access(connection: Connection, config: Config) -> Iterator[Finding]:
         yield Finding("access", "open to programs of this machine")
     else:
         yield Finding(
-            "access", "nobody", "Open the address that the start has printed, or: flask user add NAME --role admin"
+            "access", "nobody", f"Open the address that the start has printed, or: {COMMAND} user add NAME --role admin"
         )
     broken = _rows(connection, BREAK)[0][0]
     advice = "Somebody has altered it: compare with a backup." if broken else ""
@@ -358,7 +358,9 @@ def check_feed(_connection: object, config: Config) -> Iterator[Finding]:
         state = counters["listener"]["state"]
     except (OSError, ValueError, KeyError) as error:
         yield Finding(
-            "feed", f"does not answer at {url} ({error})", "Start it with ./run, or set HOST and PORT to where it runs."
+            "feed",
+            f"does not answer at {url} ({error})",
+            f"Start it with {START}, or set HOST and PORT to where it runs.",
         )
         return
     advice = "" if state == "live" else "It cannot reach the database: see the feed's log."
@@ -367,7 +369,8 @@ def check_feed(_connection: object, config: Config) -> Iterator[Finding]:
         yield Finding(
             "unreadable changes",
             f"{counters['unreadable']}, the newest is named in the feed's log",
-            "Clients heard reset for their topic. Find out who wrote the rows; `flask prune` removes them with age.",
+            "Clients heard reset for their topic. Find out who wrote the rows;"
+            f" `{COMMAND} prune` removes them with age.",
         )
     if counters["unannounced"]:
         yield Finding(

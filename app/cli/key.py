@@ -14,6 +14,7 @@ from app.access.scope import SCOPES, Scope
 from app.cli.database import database
 from app.cli.shown import shown
 from app.cli.user import ACTOR
+from app.config import COMMAND
 from app.postgres.tables import db
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -60,7 +61,7 @@ def add(name: str, scope: Scope, session_ids: tuple[UUID, ...], expires_at: date
             raise click.ClickException("The name must have 1 to 200 characters.") from error
     click.echo(key)
     if not row["expires_at"]:
-        click.echo(f"The key {row['id']} is good until `flask key revoke {row['id']}`.", err=True)
+        click.echo(f"The key {row['id']} is good until `{COMMAND} key revoke {row['id']}`.", err=True)
 
 
 @command.command("list")
@@ -84,6 +85,6 @@ def revoke(key_id: str) -> None:
     with database(), db.engine.begin() as connection:
         name = keys.revoke_key(connection, key_id)
         if name is None:
-            raise click.ClickException(f"There is no valid key with the ID {key_id}; `flask key list` shows all.")
+            raise click.ClickException(f"There is no valid key with the ID {key_id}; `{COMMAND} key list` shows all.")
         audit.add_entry(connection, ACTOR, "", "revoke key", key_id, name=name)
     click.echo(f"Revoked {key_id} ({shown(name)}).")

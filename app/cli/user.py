@@ -11,6 +11,7 @@ from app.access import audit, users
 from app.access.passwords import hashed, objection
 from app.access.scope import ROLES, Role
 from app.cli.database import database
+from app.config import COMMAND
 from app.postgres.tables import db
 
 _ROLE = click.Choice(ROLES)
@@ -126,7 +127,7 @@ def _change(name: str, **values: object) -> None:
 
 def _known(user: users.Row | None, name: str) -> users.Row:
     if user is None:
-        raise click.ClickException(f"There is no user {name}; `flask user list` shows all.")
+        raise click.ClickException(f"There is no user {name}; `{COMMAND} user list` shows all.")
     return user
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from psycopg2.extensions import connection as Connection
 
+from app.config import COMMAND
 from app.postgres.connections import connect
 from app.postgres.definitions import functions, triggers
 from app.postgres.migrate import FOLDER, MigrationError, mark_applied
@@ -101,9 +102,9 @@ def _open(url: str) -> Connection:
 def _plan(connection: Connection) -> list[Step]:
     here = {row["table_name"] for row in _columns(connection, "public")}
     if _rows(connection, "select to_regclass('public.schema_migrations')")[0][0]:
-        raise MigrationError("This database has migrations of this project already: use ./run flask migrate.")
+        raise MigrationError(f"This database has migrations of this project already: use {COMMAND} migrate.")
     if "sessions" not in here:
-        raise MigrationError("There is no table sessions in this database: use ./run flask migrate for an empty one.")
+        raise MigrationError(f"There is no table sessions in this database: use {COMMAND} migrate for an empty one.")
     _make_reference(connection)
     try:
         refusals = list(_refusals(connection))

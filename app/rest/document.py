@@ -7,6 +7,7 @@ thirds of the time that a worker or a command needs to boot.
 
 from __future__ import annotations
 
+import importlib.metadata
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flask import Blueprint, Flask, Response, request
 
-from app.config import CHECKOUT
+from app.config import CHECKOUT, IS_INSTALLED
 from app.rest.overview import POLICY, STYLE, overview
 from app.rest.problems import Problem
 from app.rest.resource import problem_response
@@ -180,7 +181,9 @@ def register_document(app: Flask, endpoints: Sequence[Endpoints]) -> None:
 
 
 def version() -> str:
-    """The version of the project; pyproject.toml is the one place where it stands."""
+    """The version of the project; pyproject.toml is the one place where it stands, and the wheel is made from."""
+    if IS_INSTALLED:
+        return importlib.metadata.version("people-feed")
     with (CHECKOUT / "pyproject.toml").open("rb") as file:
         project: dict[str, str] = tomllib.load(file)["project"]
     return project["version"]

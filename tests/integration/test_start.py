@@ -41,7 +41,7 @@ def test_an_empty_folder_becomes_a_feed_that_is_ready(embedded, data_dir):
     assert gunicorn.log.splitlines() == [
         f"People counting feed: {gunicorn.url}",
         f"Database: embedded PostgreSQL in {data_dir}",
-        "Access: open to programs of this machine, until there is a user (flask user add NAME --role admin).",
+        "Access: open to programs of this machine, until there is a user (./run flask user add NAME --role admin).",
         "Stop it with Ctrl-C.",
     ]
 

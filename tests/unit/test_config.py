@@ -14,6 +14,11 @@ def test_an_empty_variable_counts_as_unset():
     assert Config.from_environ({"PORT": "", "DATABASE_URL": " "}) == Config()
 
 
+def test_a_folder_below_nobodys_home_is_named():
+    with pytest.raises(ConfigError, match=r"^DATA_DIR='~no-such-user/feed' is wrong: .* home that does not exist"):
+        Config.from_environ({"DATA_DIR": "~no-such-user/feed"})
+
+
 def test_all_problems_are_reported_together_by_name():
     with pytest.raises(ConfigError) as caught:
         Config.from_environ({"PORT": "70000", "HEARTBEAT_SECONDS": "-1", "WEB_CONCURRENCY": "two", "DB_NAME": "x"})
