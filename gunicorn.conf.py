@@ -9,6 +9,7 @@ import signal
 
 from app import arbiter, logs
 from app.gunicorn_log import Log
+from app.monitoring.slots import SLOT, slots
 
 _config = arbiter.read_config(os.environ)
 _LINGER_SECONDS = 1.0
@@ -36,6 +37,7 @@ loglevel = _config.log_level
 
 def on_starting(server):
     inherited = "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ
+    slots.open()
     arbiter.start(_config, [] if inherited else server.cfg.address)
 
 
@@ -56,9 +58,19 @@ def on_reload(server):
 
 def on_exit(server):
     arbiter.stop()
+    slots.close()
+
+
+def pre_fork(server, worker):
+    worker.slot = slots.take()
+
+
+def child_exit(server, worker):
+    slots.give_back(worker.slot)
 
 
 def post_fork(server, worker):
+    os.environ[SLOT] = str(worker.slot)
     # A worker that is told to leave before it has its own handlers would put the signal into its copy of the arbiter's
     # queue, and hold up the shutdown for the whole graceful_timeout.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
@@ -102,9 +114,13 @@ def _announces_body(req):
 def post_worker_init(worker):
     import gevent
 
+    from app.feed.periodic import Periodic
+
     # The app has read it. gunicorn would answer 500 to each request that comes without it.
     os.environ.pop("SCRIPT_NAME", None)
     feed = worker.wsgi.extensions["feed"]
+    worker.flushing = Periodic("telling the figures", worker.wsgi.extensions["flush"].work)
+    worker.flushing.start()
     feed.start()
     # Streams stay with gunicorn if TLS ends in it.
     worker.trusted = _config.trusted_proxies
@@ -116,6 +132,8 @@ def post_worker_init(worker):
 def worker_exit(server, worker):
     if getattr(worker, "wsgi", None):  # else it never came up
         worker.wsgi.extensions["feed"].stop()
+        worker.flushing.stop()
+        worker.wsgi.extensions["flush"].work()  # what the last streams got
 
 
 def _drain_in_time(worker):

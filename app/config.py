@@ -23,7 +23,8 @@ COMMAND = "people-feed" if IS_INSTALLED else "./run flask"  # what people type b
 START = "people-feed" if IS_INSTALLED else "./run"
 # How the paths begin that the feed serves: with a prefix that begins so, nobody could tell whether a proxy strips it.
 OWN_PATHS = (
-    "account", "admin", "alerts", "api", "assets", "kiosk", "live", "login", "sessions", "setup", "system",
+    "account", "admin", "alerts", "api", "assets", "kiosk", "live", "login", "metrics", "sessions", "setup",
+    "system",
 )  # fmt: skip
 
 

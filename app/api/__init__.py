@@ -14,6 +14,7 @@ from app.api import (
     metrics,
     movements,
     oidc,
+    prometheus,
     sessions,
     sse,
     statistics,
@@ -23,6 +24,7 @@ from app.api import (
     users,
 )
 from app.api.guard import register_guard
+from app.api.prometheus import register_figures
 from app.rest.body import register_bodies
 from app.rest.compression import register_compression
 from app.rest.document import register_document
@@ -36,12 +38,13 @@ MAX_BODY_BYTES = 16 * 1024 * 1024  # 10 000 movements with every field are about
 def register(app: Flask) -> None:
     """Put the endpoints, their OpenAPI document and the problem documents on the app."""
     register_request_ids(app)
+    register_figures(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.strict_slashes = False
     app.url_map.converters["row"] = RowIdConverter
     modules = (
         sessions, movements, alerts, metrics, thresholds, statistics, long_poll, sse, health, system, login, oidc,
-        users, keys, tickets, audit,
+        users, keys, tickets, audit, prometheus,
     )  # fmt: skip
     endpoints = [module.api for module in modules]
     for one in endpoints:

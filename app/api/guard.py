@@ -29,6 +29,7 @@ from app.api.current import current_access, current_feed
 from app.config import is_loopback
 from app.feed.change import Filter
 from app.feed.subscription import Subscription
+from app.monitoring.figures import REQUESTS_DENIED
 from app.postgres.tables import db
 from app.rest.origin import is_from_elsewhere
 from app.rest.problems import ProblemError
@@ -106,6 +107,7 @@ def cookie_name() -> str:
 def refuse(status: int, reason: str, detail: str, **members: Any) -> ProblemError:  # noqa: ANN401 - JSON
     """The refusal of a request, for a reason that programs can tell apart."""
     _Refusals.tell(reason)
+    REQUESTS_DENIED.labels(reason).inc()
     return ProblemError(status, detail, members={"reason": reason, **members})
 
 

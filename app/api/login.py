@@ -20,6 +20,7 @@ from app.access.scope import SCOPES
 from app.access.token import MAX_LENGTH, digest
 from app.api.current import current_access
 from app.api.guard import cookie_name, current_credential, identify, refuse
+from app.monitoring.figures import LOGINS
 from app.postgres.tables import db
 from app.rest.document import BY_LOGIN, Endpoints
 from app.rest.problems import FieldError, ProblemError
@@ -150,6 +151,7 @@ def login(body: Credentials) -> Response:
     password_hash = user["password_hash"] if user and not user["is_disabled"] else None
     if not _hash(passwords.is_right, body.password, password_hash) or user is None:
         log.warning("a login of %r from %s failed", account, address)
+        LOGINS.labels("wrong").inc()
         raise refuse(401, "wrong_credentials", "The user name or the password is wrong.")
     with db.engine.begin() as connection:
         failures.forgive(connection, "address", address)  # in the order in which they were counted
@@ -300,6 +302,7 @@ def new_login(connection: Connection, actor: str, *, user_id: UUID | None = None
     """The token of a new login of a user or a key, which the audit log tells of."""
     address, agent = request.remote_addr or "", request.headers.get("User-Agent", "")
     token, login_id = logins.create_login(connection, user_id=user_id, key_id=key_id, address=address, user_agent=agent)
+    LOGINS.labels("right").inc()
     audit.add_entry(connection, actor, address, "login", str(login_id))
     g.is_audited = True
     return token

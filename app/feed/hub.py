@@ -106,8 +106,10 @@ class Hub:
         """
         address = subscription.address
         if len(self._subscriptions) >= self.max_streams:
+            self.counts["refused worker"] += 1
             raise Full(f"This server has {self.max_streams} streams open and accepts no more.")
         if self._streams_of_address[address] >= self._max_streams_per_address:
+            self.counts["refused address"] += 1
             raise Full(
                 f"{address} has {self._max_streams_per_address} streams open and may open no more"
                 " (if it is a proxy, raise MAX_STREAMS_PER_ADDRESS)."
@@ -252,6 +254,7 @@ class Hub:
             if sent != size:
                 subscription.keep(data[sent:])
         self.counts["deliveries"] += written * len(batch)
+        self.counts["sent_bytes"] += written * size
 
     def _enqueue(self, subscription: Subscription, changes: list[Change]) -> None:
         fits = subscription.enqueue(changes, max_frames=self._queue_frames, max_bytes=self._queue_bytes)

@@ -16,6 +16,7 @@ import random
 import re
 import select
 import time
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -37,6 +38,8 @@ State = Literal["connecting", "live", "reconnecting", "stopped"]
 _EVERYTHING = Filter(frozenset(TOPICS))
 # How the payloads of number_changes() begin, sealed or not.
 _ID = re.compile(r'\{"id":([0-9]{1,18}),')
+# In seconds: how delays are counted for monitoring, besides the newest thousand.
+DELAY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 # Back-off between attempts, in seconds, before jitter: quick at first, as after a restart; the last value repeats.
 _BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -81,6 +84,9 @@ class Listener:
         self.counts: Counter[str] = Counter()
         # From the writing of a row to its publication, by the database's clock and ours.
         self.delays_ms: deque[float] = deque(maxlen=1000)
+        self.published: Counter[str] = Counter()  # changes by topic
+        self._delays = [0] * (len(DELAY_BOUNDS) + 1)
+        self._delays_seconds = 0.0
         self._connect = connect
         self._audience = audience
         self._check_seconds = check_seconds
@@ -103,6 +109,12 @@ class Listener:
             self._greenlet.kill()
             self._greenlet = None
         self._enter("stopped")
+
+    def take_delays(self) -> tuple[list[int], float]:
+        """How many delays since the last call lie up to each of ``DELAY_BOUNDS``, and beyond; and their sum."""
+        taken = self._delays, self._delays_seconds
+        self._delays, self._delays_seconds = [0] * (len(DELAY_BOUNDS) + 1), 0.0
+        return taken
 
     def _run(self) -> None:
         failures = 0
@@ -250,7 +262,12 @@ class Listener:
         if changes:
             self._audience.publish(changes)
             now = time.time()
-            self.delays_ms.extend((now - change.timestamp) * 1000 for change in changes)
+            for change in changes:
+                delay = now - change.timestamp
+                self.delays_ms.append(delay * 1000)
+                self._delays[bisect_left(DELAY_BOUNDS, delay)] += 1
+                self._delays_seconds += delay
+            self.published.update([change.topic for change in changes])
         self.cursor = cursor
 
     @property

@@ -27,6 +27,8 @@ from app.feed.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
+_FAILED = "an error of ours"
+
 
 class HandedOver(OSError):
     """The connection no longer belongs to the server. gunicorn silently drops a connection that is not connected."""
@@ -106,6 +108,7 @@ class Sender:
             subscription.leave(str(gone))
         except Exception:
             log.exception("a stream of %s failed and is cut", subscription.address)
+            subscription.leave(_FAILED)
             client.cut()
         self._give_back()
 
@@ -132,8 +135,13 @@ class Sender:
             subscription.client = None
             client.close()
         seconds = time.monotonic() - self._began_at
-        log.info("a stream of %s ended after %.1f s: %s", subscription.address, seconds, self._end())
+        why, text = self._end()
+        self._hub.counts[f"closed {why}"] += 1
+        log.info("a stream of %s ended after %.1f s: %s", subscription.address, seconds, text)
 
-    def _end(self) -> str:
+    def _end(self) -> tuple[str, str]:
+        """Why it ended, as one of a few words, and as a text."""
         subscription = self._subscription
-        return subscription.gone or ("its access ended" if subscription.is_expelled else "drained")
+        if subscription.gone is not None:
+            return "failed" if subscription.gone == _FAILED else "client", subscription.gone
+        return ("expelled", "its access ended") if subscription.is_expelled else ("drained", "drained")

@@ -179,8 +179,7 @@ class Stream:
         known = Cursor(at, self._beyond).advanced(end)
         subscription.advance(known.upto)
         self._beyond = known.beyond
-        hub.counts["deliveries"] += len(new)
-        return b"".join(frames)
+        return self._deliver_frames(frames)
 
     def _catch_up(self) -> bytes:
         hub, subscription = self._hub, self._subscription
@@ -188,6 +187,7 @@ class Stream:
         if piece is not None:
             subscription.advance(piece.cursor)
             hub.counts["deliveries"] += piece.number
+            hub.counts["sent_bytes"] += len(piece.frames)
             return piece.frames
         hub.counts["log_reads"] += 1
         batch = self._change_log.read_after(subscription.cursor, hub.cursor, subscription.filter)
@@ -199,8 +199,13 @@ class Stream:
         return self._deliver(batch.changes)
 
     def _deliver(self, changes: list[Change]) -> bytes:
-        self._hub.counts["deliveries"] += len(changes)
-        return b"".join([change.frame for change in changes])
+        return self._deliver_frames([change.frame for change in changes])
+
+    def _deliver_frames(self, frames: list[bytes]) -> bytes:
+        data = b"".join(frames)
+        self._hub.counts["deliveries"] += len(frames)
+        self._hub.counts["sent_bytes"] += len(data)
+        return data
 
     def _connection(self, cursor: int, status: sse.Status) -> bytes:
         self._hub.counts[status] += 1

@@ -57,6 +57,7 @@ TABLE = {
     "GET /api/sse": READ,
     **{f"GET /api/sse/{name}": READ for name in ROWS[:4]},
     "GET /api/system": READ | {"metrics"},
+    "GET /metrics": {"metrics"},
     "GET /api/health": ANYONE,
     "GET /api/ready": ANYONE,
     "GET /api/me": ANYONE,

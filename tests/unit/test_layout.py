@@ -17,6 +17,7 @@ FLOORS = (
     ("app.config",),
     ("app.postgres", "app.logs"),
     ("app.feed", "app.rest", "app.access"),
+    ("app.monitoring",),
     ("app.api", "app.cli", "app.website", "app.arbiter", "app.gunicorn_log", "app.gunicorn_worker"),
     ("app",),
     ("wsgi",),

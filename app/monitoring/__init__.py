@@ -1,0 +1,1 @@
+"""Monitoring: the figures that Prometheus scrapes, from what the feed counts anyway."""
