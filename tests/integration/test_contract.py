@@ -19,8 +19,8 @@ from app.postgres.connections import sqlalchemy_url
 from tests.event_stream import wait_until_ready
 from tests.serving import environment
 
-CASES = os.environ.get("CONTRACT_CASES", "5")
-FEWER = os.environ.get("CONTRACT_CASES", "2")
+CASES = os.environ.get("CONTRACT_CASES", "4")
+FEWER = os.environ.get("CONTRACT_CASES", "1")
 SEED = os.environ.get("CONTRACT_SEED", "1")
 
 _SETTINGS = """
