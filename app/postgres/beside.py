@@ -130,17 +130,21 @@ class Beside:
             failed: list[psycopg2.Error] = []
             thread = threading.Thread(target=_rename, args=(renaming, failed, self.name, aside, fresh))
             thread.start()
-            # The renaming holds the lock that new sessions wait for, and gives up after five seconds.
-            while thread.is_alive():
-                _rows(ending, _END_SESSIONS, self._home.oid)
-                thread.join(0.05)
+            try:
+                # The renaming holds the lock that new sessions wait for, and gives up after five seconds.
+                while thread.is_alive():
+                    _rows(ending, _END_SESSIONS, self._home.oid)
+                    thread.join(0.05)
+            finally:  # also if a signal ends the wait: then it is done or not, but never unknown
+                thread.join()
+                if not failed:
+                    self._drop(aside)
             if failed:
                 [(who,)] = _rows(ending, _LEFT, self._home.oid)
                 raise BesideError(
                     f"The database {self.name} could not be replaced, and nothing was changed: sessions of {who} stay."
                     f" End them and try again. PostgreSQL says: {str(failed[0]).strip()}"
                 )
-        self._drop(aside)
 
     def end_sessions(self) -> None:
         """End all other sessions of the feed's database that this role may end."""
