@@ -98,7 +98,9 @@ def _verify(connection: Connection, beside: Beside, part: Path, progress: Progre
     """Restore the file beside, and compare it with the snapshot; returns how many rows and tables are the same."""
     with beside.scratch("backup") as scratch:
         # Rights are no rows, and a role of them may be one that this one may not grant to.
-        dump.load(part, beside.url(scratch), lambda table, size: progress.at(f"Restoring {table}", size), has_rights=False)
+        dump.load(
+            part, beside.url(scratch), lambda table, size: progress.at(f"Restoring {table}", size), has_rights=False
+        )
         with closing(open_to_sum(beside.url(scratch))) as there:
             found = sums(there, dump.LEFT_OUT)
     wanted = sums(connection, dump.LEFT_OUT)

@@ -55,11 +55,13 @@ begin
             select 1 as turn, format('drop schema if exists %I cascade', nspname) as what, oid from pg_namespace
             where nspname !~ '^pg_' and nspname not in ('information_schema', 'public')
             union all
-            select 2, format('drop %s if exists public.%I cascade', case relkind when 'v' then 'view' when 'S' then 'sequence'
-                when 'm' then 'materialized view' when 'f' then 'foreign table' else 'table' end, relname), oid
+            select 2, format('drop %s if exists public.%I cascade', case relkind
+                when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence'
+                when 'f' then 'foreign table' else 'table' end, relname), oid
             from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S', 'f')
             union all
-            select 3, format('drop routine if exists public.%I(%s) cascade', proname, pg_get_function_identity_arguments(oid)), oid
+            select 3, format('drop routine if exists public.%I(%s) cascade',
+                             proname, pg_get_function_identity_arguments(oid)), oid
             from pg_proc where pronamespace = 'public'::regnamespace
             union all
             select 4, format('drop type if exists public.%I cascade', typname), oid
@@ -182,7 +184,7 @@ class _Restoring:
 def _held(connection: Connection) -> str:
     """What the database holds, in words; nothing if it is empty."""
     tables = tables_of(connection)
-    if any(schema != "public" for schema, _ in tables) or tables and ("public", "schema_migrations") not in tables:
+    if any(schema != "public" for schema, _ in tables) or (tables and ("public", "schema_migrations") not in tables):
         return "tables of another program"
     found = [(table, _count(connection, table)) for _, table in tables if table not in _FROM_THE_FIRST]
     counts = {table: rows for table, rows in found if rows}

@@ -101,7 +101,7 @@ def missing_files(url: str, folder: Path = FOLDER) -> list[str]:
 
 
 def unknown_files(applied: dict[str, str], folder: Path = FOLDER) -> list[str]:
-    """Those of a database's migrations, given with their digests, that are not in the folder, or not as they are there."""
+    """Those of a database's migrations, given with their digests, that the folder lacks or has otherwise."""
     known = {file.name: _digest(file.read_text("utf-8")) for file in folder.glob("[0-9]*.sql")}
     return sorted(name for name, digest in applied.items() if known.get(name) != digest)
 

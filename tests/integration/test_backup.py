@@ -116,7 +116,8 @@ def test_a_backup_under_writers_is_one_snapshot_and_comes_back_whole(admin_url, 
     found = people(empty_url)
     assert 100 < len(found) < len(people(admin_url))
     assert found == list(range(1, len(found) + 1))
-    rows = "select m::text, s.id from people_movements m join sessions s on s.id = session_id where person_id <= %s order by 1"
+    rows = "select m::text, s.id from people_movements m join sessions s on s.id = session_id"
+    rows += " where person_id <= %s order by 1"
     assert ask(empty_url, rows, len(found)) == ask(admin_url, rows, len(found))
     assert ask(empty_url, "select count(*) from sessions") == [(len(found),)]
     # What is summed up is right at once, and the log has begun anew.
@@ -189,10 +190,13 @@ def test_rights_come_back_and_roles_that_are_missing_are_named(admin_url, tmp_pa
         ask(admin_url, f"drop owned by {goes}")
         ask(admin_url, f"drop role {goes}")
         assert f"no such roles here: {goes}." in done(admin_url, "restore", file, "--replace", "--yes")
-        may = "select has_table_privilege(%s, 'people_movements', 'insert'), has_table_privilege(%s, 'people_movements', 'select'),"
+        may = "select has_table_privilege(%s, 'people_movements', 'insert'),"
+        may += " has_table_privilege(%s, 'people_movements', 'select'),"
         may += " has_database_privilege(%s, current_database(), 'connect')"
         assert ask(admin_url, may, stays, stays, stays) == [(True, False, True)]
-        assert ask(admin_url, "select has_function_privilege('public', 'recognize_database()', 'execute')") == [(False,)]
+        assert ask(admin_url, "select has_function_privilege('public', 'recognize_database()', 'execute')") == [
+            (False,)
+        ]
     finally:
         ask(admin_url, f"drop owned by {stays}")
         ask(admin_url, f"drop role {stays}")
