@@ -4,7 +4,7 @@ Invariant: a load is one transaction, which is committed only once the file was 
 leaves the database as it was. No password is on a command line.
 
 What a restored database drops anyway is not in the file: the change log and its inbox (``recognize_database()``
-restarts them), logins and failed attempts. Rights are in it; who has them is a matter of the server, whose roles may be others.
+restarts them), logins and failed attempts. Rights are in it, but not the roles that have them.
 """
 
 from __future__ import annotations

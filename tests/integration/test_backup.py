@@ -9,9 +9,9 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from urllib.parse import urlsplit
 
 import pytest
-from psycopg2.extensions import make_dsn, parse_dsn
 
 from app.config import CHECKOUT
 from app.postgres.connections import connect
@@ -73,7 +73,7 @@ def empty_url(admin_url):
     """Another database on the same server, with nothing in it."""
     name = f"feed_{secrets.token_hex(4)}"
     ask(admin_url, f"create database {name} owner feed")
-    yield make_dsn(**parse_dsn(admin_url) | {"dbname": name})
+    yield urlsplit(admin_url)._replace(path=f"/{name}").geturl()
     ask(admin_url, f"drop database {name} with (force)")
 
 
