@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO
 
 import click
 import psycopg2
@@ -49,10 +48,9 @@ def command(file: Path, *, force: bool, verify: bool) -> None:
                 cursor.execute("select pg_export_snapshot()")
                 [(snapshot,)] = cursor.fetchall()
             dump.write(beside.url(), snapshot, part, lambda table, size: progress.at(f"Dumping {table}", size))
-            size = os.fstat(part.fileno()).st_size
-            progress.done(f"Dumped {beside.name}: {megabytes(size)}")
+            progress.done(f"Dumped {beside.name}: {megabytes(part.stat().st_size)}")
             if verify:
-                rows, tables = _verify(connection, beside, Path(part.name), progress)
+                rows, tables = _verify(connection, beside, part, progress)
                 progress.done(f"Verified: {rows} rows in {tables} tables are those of the database")
     click.echo(f"Wrote {file}.")
 
@@ -78,13 +76,13 @@ def place_of(config: Config, url: str) -> Beside:
 
 
 @contextmanager
-def _new_file(file: Path) -> Iterator[IO[bytes]]:
+def _new_file(file: Path) -> Iterator[Path]:
     """FILE.part, for us alone, which becomes FILE at the end of the block; nothing is left if the block fails."""
     part = file.with_name(f"{file.name}.part")
     part.unlink(missing_ok=True)
     try:
         with open(part, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-            yield output
+            yield part
             os.fsync(output.fileno())
         part.replace(file)
         folder = os.open(file.absolute().parent, os.O_RDONLY)

@@ -100,7 +100,8 @@ class Beside:
         """How to reach a database as the owner of what is in the feed's."""
         parts = parse_dsn(self._url) | {"dbname": name or self.name}
         owner = self._home.owner.replace("\\", r"\\").replace(" ", r"\ ")
-        return make_dsn(**parts | {"options": f"{parts.get('options', '')} -c role={owner}".strip()})
+        url: str = make_dsn(**parts | {"options": f"{parts.get('options', '')} -c role={owner}".strip()})
+        return url
 
     @contextmanager
     def scratch(self, noun: str) -> Iterator[str]:

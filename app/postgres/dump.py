@@ -42,19 +42,19 @@ class BusyError(DumpError):
     """Others held the tables for too long: nothing was changed, and another try may do."""
 
 
-def write(dsn: str, snapshot: str, file: IO[bytes], tell: Tell) -> None:
-    """Dump what the exported snapshot sees.
+def write(dsn: str, snapshot: str, file: Path, tell: Tell) -> None:
+    """Dump what the exported snapshot sees into a file, which keeps the mode that it has.
 
     Raises:
         DumpError: pg_dump's own words.
     """
     options = ["--format=custom", f"--snapshot={snapshot}", "--no-publications", "--no-subscriptions", "--verbose"]
     options += [f"--exclude-table-data=public.{table}" for table in LEFT_OUT]
-    process = _start("pg_dump", dsn, *options, "--lock-wait-timeout=30s", stdout=file, stderr=subprocess.PIPE)
+    process = _start("pg_dump", dsn, *options, "--lock-wait-timeout=30s", f"--file={file}", stderr=subprocess.PIPE)
     with _Ended(process):
         said = _Said(process)
         while not _has_ended(process):
-            tell(said.table, os.fstat(file.fileno()).st_size)
+            tell(said.table, file.stat().st_size)
         if process.returncode:
             raise DumpError(f"pg_dump failed: {said.error()}")
 

@@ -27,10 +27,17 @@ Sums = dict[str, tuple[int, Decimal]]
 
 def open_to_sum(url: str) -> Connection:
     """A connection in a transaction that reads one snapshot and renders rows as the other side does."""
-    settings: dict[str, str | int] = {"timezone": "UTC", "datestyle": "ISO", "intervalstyle": "postgres"}
-    settings |= {"bytea_output": "hex", "extra_float_digits": 3, "row_security": "off"}
-    settings["idle_in_transaction_session_timeout"] = 0  # pg_dump takes as long as it takes
-    connection = connect(url, application_name="people-feed backup", **settings)
+    connection = connect(
+        url,
+        application_name="people-feed backup",
+        timezone="UTC",
+        datestyle="ISO",
+        intervalstyle="postgres",
+        bytea_output="hex",
+        extra_float_digits=3,
+        row_security="off",
+        idle_in_transaction_session_timeout=0,  # pg_dump takes as long as it takes
+    )
     connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
     return connection
 

@@ -211,7 +211,6 @@ def test_what_cannot_be_restored_is_refused_and_changes_nothing(admin_url, datab
     def refused(url, *words):
         status, said = run(url, *words)
         assert (status, made_beside(admin_url)) == (1, []), said
-        assert ask(url, "select count(*), max(id) from sessions s, change_sequencer q") is not None
         assert ask(url, "select count(*) from sessions") == [(3000,)]
         return said
 
