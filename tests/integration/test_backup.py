@@ -113,6 +113,8 @@ def test_a_backup_under_writers_is_one_snapshot_and_comes_back_whole(admin_url, 
     file = tmp_path / "feed.backup"
     ask(admin_url, "insert into realtime_metrics (session_id, current_people_count) select id, 3 from sessions limit 1")
     until(lambda: people(admin_url)[100:], what="a hundred people")
+    # Nothing is folded yet, and what is counted is wrong.
+    ask(admin_url, "insert into movement_counts select id, '2026-03-02', 5, 5 from sessions limit 1")
     said = done(admin_url, "backup", file)
     written()
     assert re.search(r"Verified: \d+ rows in \d+ tables are those of the database", said)
@@ -127,6 +129,10 @@ def test_a_backup_under_writers_is_one_snapshot_and_comes_back_whole(admin_url, 
     assert ask(empty_url, "select count(*) from sessions") == [(len(found),)]
     # What is summed up is right at once, and the log has begun anew.
     assert ask(empty_url, "select sum(entered) from movement_counts") == [(len(found),)]
+    counts = "select c::text from movement_counts c union all select q::text from movement_quarters q order by 1"
+    restored = ask(empty_url, counts)
+    ask(empty_url, "select recount_movements()")
+    assert ask(empty_url, counts) == restored
     assert ask(empty_url, "select min(id) > 1000000000, count(*) from change_log") == [(True, 4)]
     assert ask(empty_url, "select recognize_database()") == [(False,)]
     owners = "select distinct pg_get_userbyid(relowner) from pg_class where relnamespace = 'public'::regnamespace"
