@@ -166,11 +166,18 @@ def test_clients_hear_reset_and_then_what_is_new(gunicorn, admin_url, database_u
         write(url, 3)
         before = stream.changes(1)[0]["id"]
         oid = "select oid from pg_database where datname = current_database()"
-        place = ask(url, oid)
+        sessions = (
+            "select pid from pg_stat_activity"
+            " where datname = current_database() and application_name like 'people-feed%%'"
+        )
+        place, connected = ask(url, oid), ask(url, sessions)
         done(url, "restore", file, "--replace", "--yes")
         assert (ask(url, oid) == place) == (how == "in place")
         until(lambda: stream.next_of("connection")["data"]["status"] == "reset", what="reset")
         assert people(url) == [1, 2]
+        # So the feed reads anew who is let in.
+        assert connected
+        assert not {*connected} & {*ask(url, sessions)}
         write(url, 4)
         change = stream.changes(1)[0]
         assert (change["data"]["person_id"], change["id"] > before + _LEAP) == (4, True)
