@@ -21,21 +21,14 @@ def command() -> None:
     """
     with database() as url, closing(connect(url, application_name="recount", is_patient=True)) as connection:
         try:
-            with connection.cursor() as cursor:
-                cursor.execute("select number_changes()")  # what has no id yet would be left out
-            with connection, connection.cursor() as cursor:
-                # Who folds waits, and finds the counts done.
-                cursor.execute("select from movement_counts_cursor for update")
-                cursor.execute("select recount_movements()")
-                cursor.execute("select coalesce(sum(entered + exited), 0), count(*) from movement_counts")
-                [(movements, minutes)] = cursor.fetchall()
+            movements, minutes = count_movements(connection)
         except psycopg2.Error as error:
             raise click.ClickException(
                 f"The database refused: {str(error).strip()}. The counts are as before."
             ) from error
         click.echo(f"Counted {movements} movements in {minutes} minutes of sessions.")
         try:
-            readings, minutes = _sum_up(connection)
+            readings, minutes = sum_up_readings(connection)
         except psycopg2.Error as error:
             raise click.ClickException(
                 f"The database refused: {str(error).strip()}. The feed goes on summing up the readings."
@@ -43,7 +36,20 @@ def command() -> None:
     click.echo(f"Summed up {readings} readings in {minutes} minutes of sessions.")
 
 
-def _sum_up(connection: Connection) -> tuple[int, int]:
+def count_movements(connection: Connection) -> tuple[int, int]:
+    """Count the movements anew; returns how many movements, and minutes of sessions with any, there are."""
+    with connection.cursor() as cursor:
+        cursor.execute("select number_changes()")  # what has no id yet would be left out
+    with connection, connection.cursor() as cursor:
+        # Who folds waits, and finds the counts done.
+        cursor.execute("select from movement_counts_cursor for update")
+        cursor.execute("select recount_movements()")
+        cursor.execute("select coalesce(sum(entered + exited), 0), count(*) from movement_counts")
+        [(movements, minutes)] = cursor.fetchall()
+    return int(movements), int(minutes)
+
+
+def sum_up_readings(connection: Connection) -> tuple[int, int]:
     """Fill the minutes anew, except for readings that have aged out; returns how many readings and minutes there are.
 
     A feed that runs may take some of the steps. Each is a short transaction, and series stay right meanwhile.

@@ -100,6 +100,12 @@ def missing_files(url: str, folder: Path = FOLDER) -> list[str]:
     return sorted(file.name for file in folder.glob("[0-9]*.sql") if file.name not in applied)
 
 
+def unknown_files(applied: dict[str, str], folder: Path = FOLDER) -> list[str]:
+    """Those of a database's migrations, given with their digests, that the folder lacks or has otherwise."""
+    known = {file.name: _digest(file.read_text("utf-8")) for file in folder.glob("[0-9]*.sql")}
+    return sorted(name for name, digest in applied.items() if known.get(name) != digest)
+
+
 def mark_applied(connection: Connection, file: Path) -> None:
     """Say that a file needs not be applied, as part of the connection's transaction."""
     with connection.cursor() as cursor:

@@ -9,8 +9,7 @@ from app.config import CHECKOUT
 
 
 def test_the_oracle_finds_nothing_in_a_short_run():
-    """With keys that end, besides all other faults. A process of its own: it has many threads, and what it does must not
-    depend on what ran before it."""
+    """With keys that end, besides all other faults. It is a process of its own, as it has many threads."""
     options = ["--minutes", "0.3", "--round-seconds", "18", "--seed", "20261124", "--gap-seconds", "0.5"]
     ended = subprocess.run(
         [sys.executable, "-m", "tests.fault.oracle", *options, "--clients", "24", "--rate", "120", "--access"],
