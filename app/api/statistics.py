@@ -140,6 +140,9 @@ class NowStatistics(Described):
     inside_silent: _Count = Field(description="How many of the people inside were counted by these.")
     ahead_sessions: _Count = Field(description="Those that sent rows from further ahead than CLOCK_MARGIN_SECONDS.")
     open_alerts: _Count
+    alerts_in_hand: _Count = Field(description="Those of them that are acknowledged.")
+    alerts_muted: _Count = Field(description="Those of them that are muted, and not acknowledged. The rest is waiting.")
+    mute_ends_seconds: _Count | None = Field(description="Until the first of these counts as waiting again.")
 
 
 class TodayAndNow(Described):

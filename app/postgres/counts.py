@@ -52,13 +52,21 @@ with ends as materialized (
     from ends e, movement_spans(
         e.since, least(local_midnight(date_trunc('day', now() at time zone :zone) + interval '1 day', :zone), e.until),
         null, :zone, false)
+), alerts as (
+    select count(*) as open,
+           count(*) filter (where acknowledged_at is not null) as in_hand,
+           count(*) filter (where acknowledged_at is null and muted_until > now()) as muted,
+           ceil(extract(epoch from min(muted_until) filter (where acknowledged_at is null and muted_until > now())
+                                   - now())) as mute_ends
+    from alert_logs where not is_resolved
 )
 select json_build_object(
     'today', json_build_object('entered', entered, 'exited', exited, 'peak', greatest(peak, inside)),
     'now', json_build_object('inside', inside, 'active_sessions', active_sessions, 'silent_sessions', silent_sessions,
                              'inside_silent', inside_silent, 'ahead_sessions', ahead_sessions,
-                             'open_alerts', (select count(*) from alert_logs where not is_resolved)))::text
-from today, present
+                             'open_alerts', open, 'alerts_in_hand', in_hand, 'alerts_muted', muted,
+                             'mute_ends_seconds', mute_ends))::text
+from today, present, alerts
 """)
 # A door that sends readings has its newest ones; one that does not has the time of its newest movement.
 DOORS = text("""

@@ -196,8 +196,20 @@ def test_stats_show_today_and_now(client, session_id, writer):
     assert shown["today"] == {"entered": 1, "exited": 0, "peak": 9}
     assert shown["now"] == {
         "inside": 9, "active_sessions": 1, "silent_sessions": 0, "inside_silent": 0, "ahead_sessions": 1,
-        "open_alerts": 1,
+        "open_alerts": 1, "alerts_in_hand": 0, "alerts_muted": 0, "mute_ends_seconds": None,
     }  # fmt: skip
+
+
+def test_stats_tell_alerts_that_wait_from_those_in_hand_and_muted(client):
+    kinds = ("waits", "taken", "muted", "muted and taken", "resolved")
+    ids = {kind: client.post("/api/alerts", json={"alert_type": kind}).json["id"] for kind in kinds}
+    muted = [ids["muted"], ids["muted and taken"], ids["resolved"]]
+    client.post("/api/alerts/mute", json={"ids": muted, "minutes": 15})
+    client.post("/api/alerts/acknowledge", json={"ids": [ids["taken"], ids["muted and taken"]]})
+    client.post("/api/alerts/resolve", json={"ids": [ids["resolved"]]})
+    now = client.get("/api/stats").json["now"]
+    assert [now[name] for name in ("open_alerts", "alerts_in_hand", "alerts_muted")] == [4, 2, 1]
+    assert 890 <= now["mute_ends_seconds"] <= 900
 
 
 def test_wrong_zones_and_ranges_are_named(client):

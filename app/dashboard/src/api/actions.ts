@@ -14,8 +14,14 @@ export async function resolveAlerts(which: { ids: readonly string[] } | { all: t
 }
 
 /** Say what was done, and how to take it back. */
-export function offer(text: string, undoable: boolean, path: string, body: object): void {
-  toast({ kind: 'note', text, ...(undoable ? { undo: () => void send('POST', path, body).catch(toastError) } : {}) });
+export function offer(
+  text: string,
+  undoable: boolean,
+  path: string,
+  body: object,
+  method: 'POST' | 'PATCH' = 'POST',
+): void {
+  toast({ kind: 'note', text, ...(undoable ? { undo: () => void send(method, path, body).catch(toastError) } : {}) });
 }
 
 const listeners = new Listeners();

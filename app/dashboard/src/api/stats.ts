@@ -2,7 +2,7 @@
  * Stats: what the server counts, of all sessions or of one, read again when something has changed.
  *
  * Invariant: one request at a time, at most one a second however much changes, none while nothing changes but at local
- * midnight, and none while nobody can see the page or is signed in. `fresh` says that the totals are those of now: the stream that would report a change is live, and they
+ * midnight and at the end of a mute, and none while nobody can see the page or is signed in. `fresh` says that the totals are those of now: the stream that would report a change is live, and they
  * were read since it is.
  */
 import { delayBefore } from '../feed/backoff';
@@ -20,6 +20,11 @@ export interface Totals {
     inside_silent: number;
     ahead_sessions: number;
     open_alerts: number;
+    /** Of the open ones; a server of before does not say. */
+    alerts_in_hand?: number;
+    alerts_muted?: number;
+    /** Until the first of the muted ones is waiting again. */
+    mute_ends_seconds?: number | null;
   };
 }
 
@@ -68,6 +73,7 @@ export class Stats<T = Totals> {
   #reading: AbortController | null = null;
   #cancelRead = () => {};
   #cancelMidnight = () => {};
+  #cancelMute = () => {};
   #cancelReopening: (() => void) | null = null;
   #stopWatching = () => {};
   #reader: Reader | null = null;
@@ -141,6 +147,7 @@ export class Stats<T = Totals> {
     this.#reader = null;
     this.#cancelRead();
     this.#cancelMidnight();
+    this.#cancelMute();
     this.#cancelReopening?.();
     this.#cancelReopening = null;
     this.#reading?.abort();
@@ -186,6 +193,14 @@ export class Stats<T = Totals> {
     });
   }
 
+  /** An alert is waiting again once its mute ends, which no change tells. */
+  #awaitMute({ now }: Partial<Totals>): void {
+    this.#cancelMute();
+    this.#cancelMute = () => {};
+    const seconds = now?.mute_ends_seconds;
+    if (seconds) this.#cancelMute = this.#feed.environment.later(seconds * 1000, () => this.#want());
+  }
+
   /** Read soon; a read that is in flight may have been answered before the change. */
   #want(delay = 0): void {
     this.#again = this.#reading !== null;
@@ -216,6 +231,7 @@ export class Stats<T = Totals> {
       cancelPatience();
       this.#failures = totals ? 0 : this.#failures + 1;
       this.#enter(totals ? { totals, at: this.#startedAt } : {});
+      if (totals) this.#awaitMute(totals);
       if (this.#again) this.#want();
       else if (!totals)
         this.#want(delayBefore(this.#failures - 1, this.#feed.options.reconnectMs, environment.random()));

@@ -1,4 +1,4 @@
-/** Alarm: shows a toast for each new alert and, if the operator wants them, a sound and a notification. */
+/** Alarm: shows a toast for each new alert that is waiting and, if the operator wants them, a sound and a notification. */
 import type { Alert } from '../feed/rows';
 import { attempt } from '../feed/listeners';
 import { feedOf } from '../feed/shared';
@@ -11,7 +11,7 @@ export function watchAlerts(): () => void {
   const feed = feedOf();
   const reader = feed.attach(['alerts'], null, {
     change: (change) => {
-      if (change.topic === 'alerts' && change.action === 'INSERT' && !change.data.is_resolved) raise(change.data);
+      if (change.topic === 'alerts' && change.action === 'INSERT' && isNews(change.data)) raise(change.data);
     },
     reset: () => reader.ready(null),
   });
@@ -25,6 +25,11 @@ export async function allowNotifications(): Promise<NotificationPermission | 'in
   attempt(() => chime(0.02)); // browsers allow sound only after a click, too
   if (typeof Notification === 'undefined' || !isSecureContext) return 'insecure';
   return Notification.permission === 'default' ? Notification.requestPermission() : Notification.permission;
+}
+
+/** The database mutes a new alert only while its kind is muted, so no clock of this browser needs to be asked. */
+function isNews({ is_resolved, acknowledged_at, muted_until }: Alert): boolean {
+  return !is_resolved && !acknowledged_at && !muted_until;
 }
 
 function raise(alert: Alert): void {

@@ -1,10 +1,10 @@
-/** Title: what the tab of the browser says while another is in front: the page, open alerts, a lost connection. */
+/** Title: what the tab of the browser says while another is in front: the page, waiting alerts, a lost connection. */
 import alertIcon from '../icons/alert.svg?url';
 import lostIcon from '../icons/lost.svg?url';
 
 export interface Title {
   page: string;
-  /** Open alerts. */
+  /** Alerts that are waiting for somebody. */
   alerts: number;
   /** In words, if the connection is lost. */
   lost: string;

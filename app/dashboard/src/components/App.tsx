@@ -8,6 +8,7 @@ import { useEffect, useRef, useState } from 'react';
 import { measureLatency } from '../browser/latency';
 import { changeTitle } from '../browser/title';
 import { toastError } from '../browser/toasts';
+import { waitingOf } from '../feed/attention';
 import { report } from '../feed/listeners';
 import { at, pathOf } from '../feed/mount';
 import { useAccess } from '../hooks/useAccess';
@@ -86,7 +87,7 @@ function Beside() {
   const { t } = useWords();
   const { totals, live } = useStats();
   const { status } = useConnection();
-  const alerts = totals?.now.open_alerts ?? 0;
+  const alerts = totals ? waitingOf(totals) : 0;
   const lost = !live && status === 'reconnecting';
   useEffect(() => changeTitle({ alerts, lost: lost ? t('Connection lost') : '' }), [alerts, lost, t]);
   useEffect(() => () => changeTitle({ alerts: 0, lost: '' }), []);

@@ -4,6 +4,7 @@ import { useAccess } from '../hooks/useAccess';
 import { useAsOf, useStats } from '../hooks/useStats';
 import { useNow } from '../hooks/useNow';
 import { useWords } from '../i18n/language';
+import { waitingOf } from '../feed/attention';
 import { at } from '../feed/mount';
 import type { PageName } from '../pages/pageName';
 import { asLeft, follow, foresee } from '../router';
@@ -67,7 +68,7 @@ export function Shell({
           >
             <Icon name={name} />
             <span>{t(PAGE[name])}</span>
-            {name === 'alerts' && ready && <OpenAlerts />}
+            {name === 'alerts' && ready && <WaitingAlerts />}
           </a>
         ))}
       </nav>
@@ -88,15 +89,15 @@ function Clock() {
   );
 }
 
-function OpenAlerts() {
-  const { number } = useWords();
+function WaitingAlerts() {
+  const { t, number } = useWords();
   const { totals, fresh } = useStats();
   const asOf = useAsOf();
-  const open = totals?.now.open_alerts;
-  if (fresh && open === 0) return null;
+  const waiting = totals && waitingOf(totals);
+  if (fresh && waiting === 0) return null;
   return (
-    <span className={fresh ? 'count' : 'count stale'} title={asOf}>
-      {open === undefined ? '–' : number(open)}
+    <span className={fresh ? 'count' : 'count stale'} title={asOf ?? t('Alerts waiting')}>
+      {waiting === null ? '–' : number(waiting)}
     </span>
   );
 }

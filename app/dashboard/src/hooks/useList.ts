@@ -1,7 +1,7 @@
 /** Lists with any filter: shorthand for a replica of `listOf`. */
 import { listOf, type ListOptions } from '../feed/list';
 import type { Topic } from '../feed/protocol';
-import type { RowOf } from '../feed/rows';
+import { shownSource, type RowOf } from '../feed/rows';
 import { useWords } from '../i18n/language';
 import { useRefill } from './useRefill';
 import { useReplica } from './useReplica';
@@ -25,7 +25,16 @@ export function useActiveSessions() {
 
 /** The newest sessions, with what lists of choices show of them; a session that has changed meanwhile is here as a whole. */
 export function useAllSessions() {
-  return useList('sessions', 'all', { query: { fields: 'id,session_name,created_at' }, limit: 500 });
+  return useList('sessions', 'all', { query: { fields: 'id,session_name,input_source,created_at' }, limit: 500 });
+}
+
+/** Where the pictures of sessions come from, by id, without what is secret in it; null if that is not known. */
+export function useSessionSources(): (id: string | null) => string | null {
+  const { rows } = useAllSessions();
+  return (id) => {
+    const session = rows.find((row) => row.id === id);
+    return session ? shownSource(session) : null;
+  };
 }
 
 /** Names of sessions, by id. Older ones than the newest 500 have none here, which does not mean that they were deleted. */

@@ -109,6 +109,30 @@ export const pages = {
   'Resolve all {n} open alerts?': 'Xử lý tất cả {n} cảnh báo mở?',
   'Of all sessions, also those that are not listed here. Those whose condition lasts can be opened again.':
     'Của mọi phiên, kể cả cảnh báo không có trong danh sách này. Có thể mở lại cảnh báo mà điều kiện còn kéo dài.',
+  '{waiting} waiting for somebody, {taken} in hand, {muted} muted':
+    '{waiting} chờ xử lý, {taken} đang xử lý, {muted} đã tắt tiếng',
+  'No alert is waiting for somebody.': 'Không có cảnh báo nào chờ xử lý.',
+  'Acknowledge': 'Nhận xử lý',
+  'Acknowledge {n}': 'Nhận xử lý {n}',
+  'Acknowledge {n} alerts': 'Nhận xử lý {n} cảnh báo',
+  'Alert in hand': 'Đã nhận xử lý cảnh báo',
+  '{n} alerts in hand': 'Đã nhận xử lý {n} cảnh báo',
+  'Note': 'Ghi chú',
+  'Note, if you want': 'Ghi chú (không bắt buộc)',
+  'Edit note': 'Sửa ghi chú',
+  'Note changed': 'Đã sửa ghi chú',
+  'Mute': 'Tắt tiếng',
+  'Mute {n}': 'Tắt tiếng {n}',
+  'Mute {n} alerts': 'Tắt tiếng {n} cảnh báo',
+  'Alert muted': 'Đã tắt tiếng cảnh báo',
+  'Muted {n} alerts': 'Đã tắt tiếng {n} cảnh báo',
+  'Unmute': 'Bật tiếng',
+  'Alert unmuted': 'Đã bật tiếng cảnh báo',
+  'For how long': 'Trong bao lâu',
+  'until tomorrow, {time}': 'đến {time} ngày mai',
+  'a week': 'một tuần',
+  'Until then nobody is told of this kind of alert of this session, also where it opens anew.':
+    'Trong thời gian này, cảnh báo cùng loại của phiên đếm này sẽ không được báo, kể cả khi phát sinh lại.',
   'Select alert: {name}': 'Chọn cảnh báo: {name}',
   'Select all': 'Chọn tất cả',
   'No alerts here.': 'Không có cảnh báo.',
@@ -134,8 +158,8 @@ export const pages = {
   'Enable {name}': 'Bật {name}',
   'Edit {name}': 'Sửa {name}',
   'Notify me': 'Báo cho tôi',
-  'Shows a notification and plays a short sound for each new alert, even when another window is in front.':
-    'Thông báo và âm thanh ngắn cho mỗi cảnh báo mới, kể cả khi đang ở cửa sổ khác.',
+  'Shows a notification and plays a short sound for each new alert that is not muted, even when another window is in front.':
+    'Thông báo và âm thanh ngắn cho mỗi cảnh báo mới chưa bị tắt tiếng, kể cả khi đang ở cửa sổ khác.',
   'This browser blocks notifications from this page. You can allow them in its settings.':
     'Trình duyệt từ chối thông báo của trang này; có thể đổi trong cài đặt.',
   'Browser notifications need HTTPS. The sound works without it.': 'Thông báo cần HTTPS; âm thanh vẫn hoạt động.',

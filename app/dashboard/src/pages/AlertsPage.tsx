@@ -1,34 +1,43 @@
-/** Alerts: open and resolved ones, notifications, and the thresholds that raise them. */
-import { useState } from 'react';
+/** Alerts: those that are waiting for somebody first, then those in hand and muted ones, and resolved ones; notifications, and the thresholds that raise them. */
+import { useLayoutEffect, useRef, useState, type FocusEvent } from 'react';
 import { resolveAlerts } from '../api/actions';
 import { allowNotifications } from '../browser/alarm';
 import { changeSettings, useSettings } from '../browser/settings';
 import { toast } from '../browser/toasts';
+import { attentionOf, byAttention, waitingOf } from '../feed/attention';
 import type { Alert } from '../feed/rows';
-import { useSessionNames } from '../hooks/useList';
+import { useSessionNames, useSessionSources } from '../hooks/useList';
+import { useNow } from '../hooks/useNow';
 import { useAlertsSSE } from '../hooks/useRows';
 import { useSend } from '../hooks/useSend';
-import { useStats } from '../hooks/useStats';
+import { useAsOf, useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
+import { AcknowledgeDialog, AlertWork, MuteDialog } from '../components/AlertWork';
 import { Dialog } from '../components/Dialog';
 import { useMay } from '../components/Kiosk';
 import { Choice } from '../components/Choice';
-import { Empty, Failed, Loading, Panel } from '../components/Panel';
+import { Calm, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Thresholds } from '../components/Thresholds';
 import { AllClear, Shown } from '../components/Total';
 import { setQuery, useAddress } from '../router';
 import '../style/parts.css';
 import '../style/pages.css';
 
-type Show = 'open' | 'resolved' | 'all';
-const RESOLVED: Readonly<Record<Show, boolean | undefined>> = { open: false, resolved: true, all: undefined };
+const SHOWS = ['open', 'waiting', 'resolved', 'all'] as const;
+type Show = (typeof SHOWS)[number];
+const RESOLVED: Readonly<Record<Show, boolean | undefined>> = {
+  open: false,
+  waiting: false,
+  resolved: true,
+  all: undefined,
+};
 
 export function AlertsPage() {
   const { t } = useWords();
   const { searchParams } = useAddress();
   const asked = searchParams.get('show');
-  const show: Show = asked === 'resolved' || asked === 'all' ? asked : 'open';
+  const show = SHOWS.find((one) => one === asked) ?? 'open';
   const name = useSessionNames();
   return (
     <div className="alerts-page">
@@ -42,12 +51,14 @@ export function AlertsPage() {
             onChange={(value) => setQuery({ show: value === 'open' ? '' : value })}
             options={[
               { value: 'open', text: t('Open') },
+              { value: 'waiting', text: t('Waiting') },
               { value: 'resolved', text: t('Resolved') },
               { value: 'all', text: t('All') },
             ]}
           />
         }
       >
+        <Numbers />
         <List key={show} show={show} name={name} />
       </Panel>
       <div className="side">
@@ -60,16 +71,29 @@ export function AlertsPage() {
 
 function List({ show, name }: { show: Show; name: (id: string | null) => string }) {
   const { t, number } = useWords();
-  const { alerts, cut, loading, error, reload } = useAlertsSSE(null, RESOLVED[show]);
+  const { alerts: listed, cut, loading, error, reload } = useAlertsSSE(null, RESOLVED[show]);
+  const now = useNow();
+  const source = useSessionSources();
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const [shown, setShown] = useState(100);
+  const [asking, setAsking] = useState<'acknowledge' | 'mute' | null>(null);
   const { busy, run } = useSend();
   const may = useMay();
+  const isOpen = show === 'open' || show === 'waiting';
+  const sorted = isOpen ? byAttention(listed, now) : listed;
+  const alerts = show === 'waiting' ? sorted.filter((alert) => attentionOf(alert, now) === 'waiting') : sorted;
+  const keepFocus = useFocusThatStays(alerts.map((alert) => alert.id).join());
   const open = alerts.filter((alert) => !alert.is_resolved);
   const chosen = open.filter((alert) => picked.has(alert.id));
   if (loading) return error ? <Failed error={error} retry={reload} /> : <Loading lines={8} />;
   if (alerts.length === 0)
-    return show === 'open' ? <AllClear error={error} /> : <Empty icon="alerts">{t('No alerts here.')}</Empty>;
+    return show === 'open' ? (
+      <AllClear error={error} />
+    ) : show === 'waiting' ? (
+      <NoneWaiting error={error} />
+    ) : (
+      <Empty icon="alerts">{t('No alerts here.')}</Empty>
+    );
   return (
     <>
       {open.length > 0 && may('operate') && (
@@ -82,34 +106,60 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
             />
             {t('Select all')}
           </label>
-          {show === 'open' && <Shown rows={alerts.length} cut={cut} of={(all) => all.now.open_alerts} />}
-          <button
-            type="button"
-            className="primary"
-            disabled={busy || chosen.length === 0}
-            onClick={() => void resolveChosen()}
-          >
-            {t('Resolve {n}', { n: number(chosen.length) })}
-          </button>
-          {show === 'open' && <ResolveAll />}
+          {show === 'open' && cut && <Shown rows={listed.length} cut={cut} of={(all) => all.now.open_alerts} />}
+          <div className="actions">
+            <button
+              type="button"
+              className="primary"
+              disabled={chosen.length === 0}
+              onClick={() => setAsking('acknowledge')}
+            >
+              {t('Acknowledge {n}', { n: number(chosen.length) })}
+            </button>
+            <button type="button" disabled={chosen.length === 0} onClick={() => setAsking('mute')}>
+              {t('Mute {n}', { n: number(chosen.length) })}
+            </button>
+            <button type="button" disabled={busy || chosen.length === 0} onClick={() => void resolveChosen()}>
+              {t('Resolve {n}', { n: number(chosen.length) })}
+            </button>
+            {show === 'open' && <ResolveAll />}
+          </div>
         </div>
       )}
-      <ul className="alert-list">
+      <ul className="alert-list" onFocus={keepFocus}>
         {alerts.slice(0, shown).map((alert) => (
           <AlertRow
             key={alert.id}
             alert={alert}
             session={name(alert.session_id)}
+            source={source(alert.session_id)}
             select={may('operate') && checkbox(alert)}
+            work={<AlertWork alert={alert} session={name(alert.session_id)} />}
           />
         ))}
       </ul>
-      {cut && show === 'open' && !may('operate') && (
+      {asking === 'acknowledge' && (
+        <AcknowledgeDialog
+          title={t('Acknowledge {n} alerts', { n: number(chosen.length) })}
+          ids={chosen.map((alert) => alert.id)}
+          onClose={() => setAsking(null)}
+          onDone={() => setPicked(new Set())}
+        />
+      )}
+      {asking === 'mute' && (
+        <MuteDialog
+          title={t('Mute {n} alerts', { n: number(chosen.length) })}
+          ids={chosen.map((alert) => alert.id)}
+          onClose={() => setAsking(null)}
+          onDone={() => setPicked(new Set())}
+        />
+      )}
+      {cut && isOpen && !may('operate') && (
         <p className="note">
-          <Shown rows={alerts.length} cut of={(all) => all.now.open_alerts} />
+          <Shown rows={listed.length} cut of={(all) => all.now.open_alerts} />
         </p>
       )}
-      {cut && show !== 'open' && <p className="quiet note">{t('at least {n}', { n: number(alerts.length) })}</p>}
+      {cut && !isOpen && <p className="quiet note">{t('at least {n}', { n: number(alerts.length) })}</p>}
       {alerts.length > shown && (
         <button type="button" className="more" onClick={() => setShown(shown + 100)}>
           {t('Show more')}
@@ -127,7 +177,9 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
     return (
       <input
         type="checkbox"
-        aria-label={t('Select alert: {name}', { name: alert.alert_message ?? alert.alert_type })}
+        aria-label={t('Select alert: {name}', {
+          name: `${alert.alert_message ?? alert.alert_type}, ${name(alert.session_id)}`,
+        })}
         checked={picked.has(alert.id)}
         onChange={(event) => {
           const next = new Set(picked);
@@ -138,6 +190,46 @@ function List({ show, name }: { show: Show; name: (id: string | null) => string 
       />
     );
   }
+}
+
+/** How many of the open alerts are waiting, in hand and muted: the server's numbers, also of those that are not listed. */
+function Numbers() {
+  const { t, number } = useWords();
+  const { totals, fresh } = useStats();
+  const asOf = useAsOf();
+  if (!totals) return null;
+  const { alerts_in_hand = 0, alerts_muted = 0 } = totals.now;
+  return (
+    <p className={fresh ? 'numbers' : 'numbers stale'} title={asOf}>
+      {t('{waiting} waiting for somebody, {taken} in hand, {muted} muted', {
+        waiting: number(waitingOf(totals)),
+        taken: number(alerts_in_hand),
+        muted: number(alerts_muted),
+      })}
+    </p>
+  );
+}
+
+function NoneWaiting({ error }: { error: Error | null }) {
+  const { t } = useWords();
+  const { totals, fresh } = useStats();
+  return (
+    <Calm known={fresh && totals !== null && waitingOf(totals) === 0} waiting={!error && (fresh || !totals)}>
+      {t('No alert is waiting for somebody.')}
+    </Calm>
+  );
+}
+
+/** An alert goes elsewhere in the list once it is in hand or muted; the focus goes with it. */
+function useFocusThatStays(order: string): (event: FocusEvent) => void {
+  const focused = useRef<HTMLElement | null>(null);
+  useLayoutEffect(() => {
+    if (document.activeElement === document.body && focused.current?.isConnected)
+      focused.current.focus({ preventScroll: true });
+  }, [order]);
+  return ({ target }) => {
+    focused.current = target instanceof HTMLElement ? target : null;
+  };
 }
 
 function ResolveAll() {
@@ -190,7 +282,9 @@ function Notify() {
         <span>{t('Notify me')}</span>
       </label>
       <p className="quiet">
-        {t('Shows a notification and plays a short sound for each new alert, even when another window is in front.')}
+        {t(
+          'Shows a notification and plays a short sound for each new alert that is not muted, even when another window is in front.',
+        )}
       </p>
     </section>
   );

@@ -1,6 +1,8 @@
 /** Dashboard: how many people are inside, who is passing, and which alerts are open. */
 import { useContext, useMemo, type ComponentProps } from 'react';
 import type { Totals } from '../api/stats';
+import { byAttention, waitingOf } from '../feed/attention';
+import type { Alert } from '../feed/rows';
 import { flowPlot, lastHour, MINUTE, type Flow } from '../plots/flow';
 import { latestPlot } from '../plots/latest';
 import { useList, useActiveSessions, useSessionNames } from '../hooks/useList';
@@ -104,18 +106,23 @@ function Now() {
             </>
           }
         >
-          {alerts.length === 0 ? (
-            <AllClear error={alertsError} />
-          ) : (
-            <ul className="alert-list">
-              {alerts.slice(0, ALERTS).map((alert) => (
-                <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} />
-              ))}
-            </ul>
-          )}
+          {alerts.length === 0 ? <AllClear error={alertsError} /> : <OpenAlerts alerts={alerts} name={name} />}
         </Panel>
       </div>
     </>
+  );
+}
+
+function OpenAlerts({ alerts, name }: { alerts: readonly Alert[]; name: (id: string | null) => string }) {
+  const now = useNow();
+  return (
+    <ul className="alert-list">
+      {byAttention(alerts, now)
+        .slice(0, ALERTS)
+        .map((alert) => (
+          <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} />
+        ))}
+    </ul>
   );
 }
 
@@ -133,6 +140,7 @@ function Figures({ flow }: { flow: Flow | null }) {
         })
       : undefined;
   const net = totals && totals.today.entered - totals.today.exited;
+  const others = totals ? totals.now.open_alerts - waitingOf(totals) : 0;
   const faults = totals && [
     totals.now.silent_sessions > 0 &&
       t('{n} silent, with {inside} inside', {
@@ -163,9 +171,9 @@ function Figures({ flow }: { flow: Flow | null }) {
       {tile('Active sessions', (all) => all.now.active_sessions, faults?.filter(Boolean).join(' · ') || undefined, {
         icon: 'sessions',
       })}
-      {tile('Open alerts', (all) => all.now.open_alerts, undefined, {
+      {tile('Alerts waiting', waitingOf, others > 0 ? t('{n} in hand or muted', { n: number(others) }) : undefined, {
         icon: 'alerts',
-        tone: !fresh ? '' : totals && totals.now.open_alerts > 0 ? 'bad' : 'good',
+        tone: !fresh ? '' : totals && waitingOf(totals) > 0 ? 'bad' : 'good',
       })}
     </div>
   );

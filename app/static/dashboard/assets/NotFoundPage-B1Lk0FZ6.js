@@ -1,1 +1,0 @@
-import{A as e,gt as t,j as n,v as r,xt as i}from"./index-DWakHH7E.js";var a=e();function o(){let{t:e}=t();return(0,a.jsxs)(r,{icon:`search`,children:[(0,a.jsx)(`h1`,{children:e(`Page not found`)}),(0,a.jsxs)(`p`,{children:[e(`The address may have been mistyped.`),` `,(0,a.jsx)(`a`,{href:i(`/`),onClick:n,children:e(`Dashboard`)})]})]})}export{o as NotFoundPage};
