@@ -226,7 +226,8 @@ def test_alerts_do_not_take_away_the_way_back(tab, database):
 
 def _waiting(page, number):
     """Wait until the tab tells of so many alerts that are waiting for somebody."""
-    until(lambda: page.title().startswith(f"({number}) ") if number else page.title()[0] != "(", what=f"{number} waiting")
+    begins = f"({number}) " if number else "("
+    until(lambda: page.title().startswith(begins) == bool(number), what=f"{number} waiting")
 
 
 def test_who_takes_an_alert_in_hand_is_seen_everywhere_and_can_give_it_back(tab, database):
