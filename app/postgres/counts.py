@@ -56,8 +56,8 @@ with ends as materialized (
     select count(*) as open,
            count(*) filter (where acknowledged_at is not null) as in_hand,
            count(*) filter (where acknowledged_at is null and muted_until > now()) as muted,
-           ceil(extract(epoch from min(muted_until) filter (where acknowledged_at is null and muted_until > now())
-                                   - now())) as mute_ends
+           ceil(extract(epoch from min(least(muted_until, now() + interval '7 days'))
+                filter (where acknowledged_at is null and muted_until > now()) - now())) as mute_ends
     from alert_logs where not is_resolved
 )
 select json_build_object(

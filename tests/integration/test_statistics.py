@@ -200,7 +200,7 @@ def test_stats_show_today_and_now(client, session_id, writer):
     }  # fmt: skip
 
 
-def test_stats_tell_alerts_that_wait_from_those_in_hand_and_muted(client):
+def test_stats_tell_alerts_that_wait_from_those_in_hand_and_muted(client, writer):
     kinds = ("waits", "taken", "muted", "muted and taken", "resolved")
     ids = {kind: client.post("/api/alerts", json={"alert_type": kind}).json["id"] for kind in kinds}
     muted = [ids["muted"], ids["muted and taken"], ids["resolved"]]
@@ -210,6 +210,8 @@ def test_stats_tell_alerts_that_wait_from_those_in_hand_and_muted(client):
     now = client.get("/api/stats").json["now"]
     assert [now[name] for name in ("open_alerts", "alerts_in_hand", "alerts_muted")] == [4, 2, 1]
     assert 890 <= now["mute_ends_seconds"] <= 900
+    writer.execute("update alert_logs set muted_until = 'infinity' where muted_until is not null")
+    assert client.get("/api/stats").json["now"]["mute_ends_seconds"] == 7 * 24 * 3600
 
 
 def test_wrong_zones_and_ranges_are_named(client):

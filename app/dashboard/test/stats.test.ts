@@ -71,6 +71,20 @@ test('nothing is asked while nothing changes, until midnight', async () => {
   expect(server.asked.length).toBe(before + 1);
 });
 
+test('the end of a mute is asked for, for no change tells of it', async () => {
+  const { world, server, stats } = open();
+  const { today, now } = totalsWith(1);
+  server.totals = { today, now: { ...now, alerts_muted: 1, mute_ends_seconds: 900 } };
+  await world.clock.advance(5000);
+  const before = server.asked.length;
+  server.totals = totalsWith(1);
+  await world.clock.advance(890_000);
+  expect(server.asked.length).toBe(before);
+  await world.clock.advance(3_600_000);
+  expect(server.asked.length).toBe(before + 1);
+  expect(stats.get().totals).toEqual(totalsWith(1));
+});
+
 test.each(['sessions', 'movements', 'alerts', 'metrics'] as const)(
   'a change of %s is asked for once',
   async (topic) => {

@@ -4,10 +4,11 @@ import { act } from 'react';
 import { createRoot } from 'react-dom/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { hiddenSessions, resolveAlerts } from '../src/api/actions';
+import { acknowledgeAlerts, changeNote, muteAlerts, unmuteAlert } from '../src/api/alerts';
 import { deleteSession } from '../src/api/sessions';
 import { dismiss, stacked, toast, toastStore } from '../src/browser/toasts';
 import { SessionActions } from '../src/components/SessionActions';
-import type { Session } from '../src/feed/rows';
+import type { Alert, Session } from '../src/feed/rows';
 
 const AT = '2026-11-26T10:42:07.123456+00:00';
 let sent: { method: string; path: string; body: unknown; keepalive: boolean }[];
@@ -49,6 +50,31 @@ test.each([{ ids: Array.from({ length: 500 }, (_, index) => `alert${index}`) }, 
     expect(sent).toEqual([post('/api/alerts/resolve', which), post('/api/alerts/reopen', { resolved_at: AT })]);
   },
 );
+
+test('alerts are taken in hand, muted and noted, each with a way back', async () => {
+  answer = () => Response.json({ acknowledged: 2, acknowledged_at: AT, muted: 3, muted_at: AT });
+  const ids = ['one', 'two'];
+  await acknowledgeAlerts(ids, '');
+  await undo();
+  await muteAlerts(ids, 15);
+  await undo();
+  const muted_until = new Date(Date.now() + 14.5 * 60_000).toISOString();
+  await unmuteAlert({ id: 'one', muted_until } as Alert);
+  await undo();
+  await changeNote({ id: 'one', note: 'before' } as Alert, '');
+  await undo();
+  expect(texts()).toEqual(['2 alerts in hand', 'Muted 3 alerts', 'Alert unmuted', 'Note changed']);
+  expect(sent).toEqual([
+    post('/api/alerts/acknowledge', { ids }),
+    post('/api/alerts/unacknowledge', { acknowledged_at: AT }),
+    post('/api/alerts/mute', { ids, minutes: 15 }),
+    post('/api/alerts/unmute', { ids }),
+    post('/api/alerts/unmute', { ids: ['one'] }),
+    post('/api/alerts/mute', { ids: ['one'], minutes: 15 }),
+    { ...post('/api/alerts/one', { note: null }), method: 'PATCH' },
+    { ...post('/api/alerts/one', { note: 'before' }), method: 'PATCH' },
+  ]);
+});
 
 test('what was resolved already offers no way back', async () => {
   answer = () => Response.json({ resolved: 0, resolved_at: AT });

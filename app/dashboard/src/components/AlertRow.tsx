@@ -41,7 +41,6 @@ export function AlertRow({
         <strong>{alert.alert_message ?? alert.alert_type}</strong>
         <span>
           {alert.session_id ? <Link to={`/sessions/${alert.session_id}`}>{session}</Link> : session}
-          {source && ` · ${source}`}
           {hasValue && (
             <>
               {' '}
@@ -53,6 +52,11 @@ export function AlertRow({
             </>
           )}
         </span>
+        {source && (
+          <span className="alert-source" title={source}>
+            {source}
+          </span>
+        )}
         <Care alert={alert} now={now} />
       </div>
       <div className="alert-time">
@@ -76,7 +80,6 @@ function Care({ alert, now }: { alert: Alert; now: number }) {
     new Date(moment).toDateString() === new Date(now).toDateString() ? time(moment) : dateTime(moment);
   const { acknowledged_at: since, acknowledged_by: name, muted_until: until, note, is_resolved } = alert;
   const muted = !is_resolved && until && Date.parse(until) > now;
-  if (!since && !note && !muted) return null;
   const values = { time: since ? at(since) : '', name: name ?? '' };
   const taken = !since
     ? ''
@@ -84,11 +87,10 @@ function Care({ alert, now }: { alert: Alert; now: number }) {
       ? t(name ? 'Taken in hand {time} by {name}' : 'Taken in hand {time}', values)
       : t(name ? 'In hand since {time} by {name}' : 'In hand since {time}', values);
   return (
-    <span className="alert-care">
-      {[taken, note].filter(Boolean).join(': ')}
-      {(taken || note) && muted && ' · '}
-      {muted && t('Muted until {time}', { time: at(until) })}
-    </span>
+    <>
+      {(taken || note) && <span className="alert-care">{[taken, note].filter(Boolean).join(': ')}</span>}
+      {muted && <span className="alert-care">{t('Muted until {time}', { time: at(until) })}</span>}
+    </>
   );
 }
 

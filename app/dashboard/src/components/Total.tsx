@@ -38,14 +38,25 @@ export function Figure({
 }
 
 /** How many rows there are, and if a list shows fewer of them, how many it shows. */
-export function Shown({ rows, cut, of }: { rows: number; cut: boolean; of: (totals: Totals) => number }) {
+export function Shown({
+  rows,
+  cut,
+  newest = true,
+  of,
+}: {
+  rows: number;
+  cut: boolean;
+  /** Whether those that are shown are the newest. */
+  newest?: boolean;
+  of: (totals: Totals) => number;
+}) {
   const { t, number } = useWords();
   const { totals, fresh } = useStats();
   if (!cut) return <Total of={of} className="quiet" />;
   return (
     <span className="quiet">
       {fresh && totals
-        ? t('the newest {n} of {total}', { n: number(rows), total: number(of(totals)) })
+        ? t(newest ? 'the newest {n} of {total}' : '{n} of {total}', { n: number(rows), total: number(of(totals)) })
         : t('at least {n}', { n: number(rows) })}
     </span>
   );

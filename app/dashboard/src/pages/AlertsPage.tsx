@@ -197,7 +197,7 @@ function Numbers() {
   const { t, number } = useWords();
   const { totals, fresh } = useStats();
   const asOf = useAsOf();
-  if (!totals) return null;
+  if (!totals || totals.now.open_alerts === 0) return null;
   const { alerts_in_hand = 0, alerts_muted = 0 } = totals.now;
   return (
     <p className={fresh ? 'numbers' : 'numbers stale'} title={asOf}>

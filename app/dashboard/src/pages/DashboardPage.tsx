@@ -100,6 +100,7 @@ function Now() {
               <Shown
                 rows={Math.min(alerts.length, ALERTS)}
                 cut={cut || alerts.length > ALERTS}
+                newest={false}
                 of={(all) => all.now.open_alerts}
               />
               {!kiosk && <Link to="/alerts">{t('All')}</Link>}
