@@ -12,8 +12,16 @@ import psycopg2
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# The address bar of each new window would load two pages of its own, which takes longer than most tests. The switch
+# takes the place of playwright's, so these are those, too.
+WITHOUT = (
+    "WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,AimEnabled,"
+    "AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,HttpsFirstBalancedModeAutoEnable,HttpsUpgrades,"
+    "LensOverlay,MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,Translate"
+)
 # What Chromium does on its own (updates, sync, QUIC) has no place in a test; as root it needs --no-sandbox.
 ARGUMENTS = [
+    f"--disable-features={WITHOUT}",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
