@@ -35,7 +35,7 @@ class TestLooking:
         shared_database.run(
             "insert into alert_logs (session_id, alert_type, acknowledged_at, acknowledged_by, note, muted_until)"
             " values (%s, 'fps', now(), 'ada', 'The service comes.', null),"
-            "        (%s, 'cpu', null, null, null, now() + interval '1 h')",
+            " (%s, 'cpu', null, null, null, now() + interval '1 h')",
             session_id, session_id,
         )  # fmt: skip
         return session_id
