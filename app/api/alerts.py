@@ -15,7 +15,7 @@ from app.postgres.tables import Alert, db
 from app.rest.endpoints import Needs, resource_endpoints
 from app.rest.resource import Resource, problem_response
 from app.rest.rows import change_many, changed_answers, read_row, row_response
-from app.rest.schema import Id, OptionalId, Strict, String, Time, absent, row_schema
+from app.rest.schema import Id, OptionalId, Strict, String, Time, Whole, absent, row_schema
 from app.rest.takes import takes
 from app.rest.validation import ById, reads
 
@@ -98,7 +98,7 @@ class Mute(Resolve):
 
     model_config = _choice(minutes=60)
 
-    minutes: int = Field(ge=1, le=MAX_MUTE_MINUTES)
+    minutes: Whole = Field(ge=1, le=MAX_MUTE_MINUTES)
 
 
 class Reopen(Strict):

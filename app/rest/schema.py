@@ -98,6 +98,7 @@ def _rounding(most: float) -> Callable[[object], object]:
     return rounded
 
 
+Whole = Annotated[int, BeforeValidator(_whole)]
 Id = Annotated[UUID, StrictFlag(False), BeforeValidator(_text)]  # strict would refuse text once JSON is parsed
 FieldType = Any  # what pydantic accepts as a type: a class, a Literal, an Annotated, a union
 Time = Annotated[AwareDatetime, StrictFlag(False), BeforeValidator(_iso), AfterValidator(_utc)]

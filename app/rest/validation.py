@@ -36,7 +36,9 @@ class RowIdConverter(BaseConverter):
     Otherwise PUT /api/alerts/export would be about an alert of that name instead of 405.
     """
 
-    regex = "(?!(?:export|resolve|reopen|stop|resume|delete|figures|series)$)[^/]+"
+    regex = (
+        "(?!(?:export|resolve|reopen|acknowledge|unacknowledge|mute|unmute|stop|resume|delete|figures|series)$)[^/]+"
+    )
     part_isolating = True
 
 

@@ -403,9 +403,12 @@ WHOLE = {
 }
 CONTROLS = """() => [...document.querySelectorAll('.content :is(button, input, select, textarea):enabled')].map(
     (one) => one.getAttribute('aria-label') ?? (one.closest('label') ?? one).textContent.trim())"""
-WRITES = re.compile("(New|Stop|Rename|Edit|Delete|Resolve|Select|Enable|Disable|Save|Start|Add|Revoke|Reset|Change)\\b")
+WRITES = re.compile(
+    "(New|Stop|Rename|Edit|Delete|Resolve|Select|Acknowledge|Mute|Enable|Disable|Save|Start|Add|Revoke|Reset|Change)\\b"
+)
 OPERATES = {
-    "Stop: Main door", "Rename: Main door", "New session", "Resolve: Crowded, Main door", "Select alert: Crowded",
+    "Stop: Main door", "Rename: Main door", "New session", "Resolve: Crowded, Main door",
+    "Select alert: Crowded, Main door", "Acknowledge: Crowded, Main door", "Mute: Crowded, Main door",
     "Select all", "Resolve all open", "New threshold", "Enable Busy", "Edit Busy", "Delete: Busy",
 }  # fmt: skip
 OFFERED = {"vic": set(), "olga": OPERATES, "ada": OPERATES | {"Delete: Main door"}}

@@ -162,7 +162,7 @@ def test_a_kind_of_alert_is_muted_with_those_that_open_meanwhile(client, sql):
         items = client.get("/api/alerts").json["items"]
         return {row["id"] for row in items if row["muted_until"]}
 
-    assert client.post("/api/alerts/mute", json={"ids": [same], "minutes": 30}).json["muted"] == 1
+    assert client.post("/api/alerts/mute", json={"ids": [same], "minutes": 30.0}).json["muted"] == 1
     assert muted() == {same}
     sql.execute(
         "select muted_until - now() between '29 minutes' and '30 minutes' from alert_logs where id = %s", [same]

@@ -247,7 +247,6 @@ def test_a_large_row_comes_whole_by_way_of_the_log(server, sql):
         assert (large["data"]["session_name"], small["data"]["session_name"]) == (name, "small")
 
 
-@both_ways
 def test_a_bulk_of_100_000_rows_arrives_whole_in_order_and_once(server, sql):
     session = new_session(sql)
     with open_stream(server.url, "/api/sse/movements") as stream:
