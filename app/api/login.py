@@ -292,6 +292,7 @@ def _login_with_key(key: str) -> Response:
     if found is None or found.kind != "key":
         with db.engine.begin() as connection:
             failures.count(connection, "key", address)
+        LOGINS.labels("wrong").inc()
         raise refuse(401, "wrong_credentials", "This key is unknown, was revoked or has expired.")
     with db.engine.begin() as connection:
         token = new_login(connection, found.actor, key_id=found.key_id)

@@ -12,7 +12,7 @@ from app.feed.listener import Listener
 from app.feed.periodic import Pause
 from app.monitoring import figures
 
-INTERVAL_SECONDS = 2.0
+_INTERVAL_SECONDS = 2.0
 
 
 class Flush:
@@ -51,7 +51,7 @@ class Flush:
             counter.inc(self._new(f"listener {name}", listener.counts[name]))
         numbers, seconds = listener.take_delays()
         figures.add_delays(numbers, seconds)
-        return INTERVAL_SECONDS
+        return _INTERVAL_SECONDS
 
     def _new(self, name: str, total: int) -> int:
         told = self._told[name]

@@ -22,12 +22,11 @@ def page(version: str, site: Site | None, folder: Path | None) -> bytes:
     Reads the files of all workers, which takes some milliseconds of computing.
     """
     registry = CollectorRegistry()
-    if FOLDER in os.environ:
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        registry.register(_OfSite(version, site, folder))
-        return generate_latest(registry)
     registry.register(_OfSite(version, site, folder))
-    return generate_latest(REGISTRY) + generate_latest(registry)
+    if FOLDER not in os.environ:  # no arbiter: this process is all there is
+        return generate_latest(REGISTRY) + generate_latest(registry)
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
 
 
 class _OfSite:
