@@ -156,6 +156,7 @@ def _gunicorns(database_url, folder):
     yield start
     for server in started:
         server.stop()
+        print(f"gunicorn's log:\n{server.log}")  # pytest shows it if the test fails
 
 
 @pytest.fixture

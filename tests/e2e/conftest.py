@@ -1,17 +1,22 @@
 """Fixtures of the browser tests: Debian's Chromium against a real gunicorn and a real PostgreSQL.
 
-A page that reports an error in its console fails its test, unless the test expects the server to be away.
+The tests of a file share a feed, which finds its tables empty before each of them. One that ends its feed, or that needs
+users, is marked ``own_feed`` and has a feed and a database of its own. A page that reports an error in its console fails
+its test, unless the test expects the server to be away.
 """
 
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# Without windows first: those cost a test more than its pages do.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 # The address bar of each new window would load two pages of its own, which takes longer than most tests. The switch
 # takes the place of playwright's, so these are those, too.
 WITHOUT = (
@@ -64,10 +69,19 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def shared_feed(shared_gunicorn):
+    """The running feed of a file."""
+    return shared_gunicorn(HEARTBEAT_SECONDS=1)
+
+
 @pytest.fixture
-def feed(gunicorn):
-    """A running feed."""
-    return gunicorn(HEARTBEAT_SECONDS=1)
+def feed(request):
+    """A running feed, whose tables are empty."""
+    if request.node.get_closest_marker("own_feed"):
+        return request.getfixturevalue("gunicorn")(HEARTBEAT_SECONDS=1)
+    request.getfixturevalue("cleared")
+    return request.getfixturevalue("shared_feed")
 
 
 class Database:
@@ -108,18 +122,29 @@ class Database:
 
 
 @pytest.fixture
-def database(database_url):
-    database = Database(database_url)
-    yield database
-    database.close()
+def cleared(shared_url):
+    """The file's database without what the test before wrote."""
+    with closing(Database(shared_url)) as database:
+        database.run("truncate sessions, people_movements, realtime_metrics, alert_logs, alert_thresholds cascade")
+
+
+@pytest.fixture
+def feeds_url(request):
+    """The URL of the feed's database."""
+    return request.getfixturevalue("database_url" if request.node.get_closest_marker("own_feed") else "shared_url")
+
+
+@pytest.fixture
+def database(feeds_url, feed):
+    with closing(Database(feeds_url)) as database:
+        yield database
 
 
 @pytest.fixture(scope="module")
 def shared_database(shared_url):
     """What tests that share a database look at, written once."""
-    database = Database(shared_url)
-    yield database
-    database.close()
+    with closing(Database(shared_url)) as database:
+        yield database
 
 
 @pytest.fixture
@@ -143,7 +168,7 @@ def tab(context, feed, errors):
 
     def open_tab(path="/"):
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(feed.url + path)

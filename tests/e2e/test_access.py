@@ -22,6 +22,7 @@ from tests.reverse_proxy import ReverseProxy
 from tests.serving import environment
 from tests.waiting import until
 
+pytestmark = pytest.mark.own_feed
 AXE = CHECKOUT / "app" / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
 PASSWORD = "violet tractor under seven lamps"
 OTHER_PASSWORD = "nine copper kettles whisper north"
@@ -73,7 +74,7 @@ def show(errors):
 
     def open_tab(context, address):
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if is_complaint(message) else None)
         page.goto(address)

@@ -153,6 +153,7 @@ def test_a_door_that_sends_only_movements_shows_what_the_server_counts(tab, data
         _tile(detail, name).get_by_text(value, exact=True).wait_for()
 
 
+@pytest.mark.own_feed
 def test_cards_and_tiles_say_as_of_when_once_the_stream_is_away(tab, database, feed, errors):
     session_id = database.session()
     database.movement(session_id, 1)

@@ -17,8 +17,8 @@ class TestLooking:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def feed(cls, shared_gunicorn):
-        return shared_gunicorn(HEARTBEAT_SECONDS=1)
+    def feed(cls, shared_feed):
+        return shared_feed
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -135,6 +135,7 @@ class TestLooking:
         page.get_by_role("region", name="Newest movements").wait_for()
 
 
+@pytest.mark.own_feed
 def test_a_range_that_cannot_be_read_says_so_where_it_would_be(tab, database, feed, errors):
     page = tab(f"/sessions/{database.session()}?range=today")
     page.locator(".chart", has_text="no readings").nth(5).wait_for()
@@ -145,10 +146,10 @@ def test_a_range_that_cannot_be_read_says_so_where_it_would_be(tab, database, fe
     errors.clear()  # the browser's own word on the refused connections
 
 
-def test_a_request_whose_range_nobody_wants_any_more_is_aborted(tab, database, database_url):
+def test_a_request_whose_range_nobody_wants_any_more_is_aborted(tab, database, feeds_url):
     page = tab(f"/sessions/{database.session()}?range=today")
     page.locator(".chart", has_text="no readings").nth(5).wait_for()
-    holder = psycopg2.connect(database_url)
+    holder = psycopg2.connect(feeds_url)
     holder.cursor().execute("lock table realtime_metrics in access exclusive mode")
     page.get_by_role("button", name="30 days").click()
     page.locator(".charts.waiting .chart").nth(5).wait_for()  # those of today stay meanwhile

@@ -54,6 +54,7 @@ def test_a_row_that_sql_inserts_appears_on_the_page(tab, database):
     assert page.locator(SHOWN).all_inner_texts() == [f"Person {person_id}" for person_id in range(30, 0, -1)]
 
 
+@pytest.mark.own_feed
 def test_nothing_is_missed_while_the_server_restarts(tab, database, feed, gunicorn, errors):
     session_id = database.session()
     page = tab("/")

@@ -10,13 +10,18 @@ from tests.reverse_proxy import ReverseProxy
 from tests.waiting import until
 
 
-@pytest.fixture(params=[True, False], ids=["stripped", "passed on"])
-def feed(gunicorn, request):
+@pytest.fixture(scope="module", params=[True, False], ids=["stripped", "passed on"])
+def site(shared_gunicorn, request):
     """A running feed, as the site has it."""
-    server = gunicorn(HEARTBEAT_SECONDS=1, URL_PREFIX="/people")
+    server = shared_gunicorn(HEARTBEAT_SECONDS=1, URL_PREFIX="/people")
     proxy = ReverseProxy(server.url, "/people", strips=request.param)
     yield SimpleNamespace(url=f"{proxy.url}/people")
     proxy.stop()
+
+
+@pytest.fixture
+def feed(site, cleared):
+    return site
 
 
 def test_every_page_works_below_a_path(tab, feed, context, database):
