@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 # A sheet has 1 048 576 rows, and the header is one of them.
 MOST_ROWS = 1_048_575
-# Rows between two turns of the loop: a few milliseconds.
-_AT_ONCE = 50
+# Rows between two turns of the loop: 3 ms.
+_AT_ONCE = 25
+# A sleep of 0 runs what is ready already, some fifty times before the loop looks at its sockets again: 300 ms.
+_TURN_SECONDS = 0.002
 # Excel calculates with 15 digits; a longer number would become another one.
 _DIGITS = 15
 _TIME = "yyyy-mm-dd hh:mm:ss.000"
@@ -85,7 +87,7 @@ def _write_rows(
             if value is not None:
                 writes[place](count, place, value)
         if count % _AT_ONCE == 0:
-            gevent.sleep(0)
+            gevent.sleep(_TURN_SECONDS)
         if count == MOST_ROWS:
             break
     sheet.autofilter(0, 0, count, len(columns) - 1)
