@@ -1,7 +1,8 @@
 """Website: the built dashboard, as pages and files.
 
 Invariant: a name below /assets contains the hash of its content, so it may be cached forever; the page that names them
-is revalidated each time, at the cost of a 304. Client-side routes answer with the page, unknown addresses with 404.
+is revalidated each time, at the cost of a 304. Client-side routes answer with the page, unknown addresses with 404:
+for browsers that is the page, too, which says so.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from mimetypes import guess_type
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, request
+from werkzeug.exceptions import NotFound
 
 from app.rest.takes import ALWAYS, declare
 
@@ -53,6 +55,23 @@ class _File:
 @declare(ALWAYS)
 def page(session_id: object = None) -> Response:
     """The one page; the browser decides by the address what it shows."""
+    return _page()
+
+
+@pages.after_app_request
+def unknown_page(response: Response) -> Response:
+    """The page instead of a problem document, where a browser opens an address that leads nowhere."""
+    leads_nowhere = isinstance(request.routing_exception, NotFound) and request.method in ("GET", "HEAD")
+    if not leads_nowhere or request.path.startswith("/api/"):
+        return response
+    if request.accept_mimetypes.best_match(("application/problem+json", "text/html")) != "text/html":
+        return response
+    found = _page()
+    found.status_code = 404
+    return found
+
+
+def _page() -> Response:
     response = _send(_mounted(request.script_root), _ASK_FIRST)
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Referrer-Policy"] = "same-origin"

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from app.rest import rows
 from app.rest.document import Endpoints, Responses
-from app.rest.export import ExportQuery, export_query, export_response
+from app.rest.export import XLSX, ExportQuery, export_query, export_response
 from app.rest.ingest import add_ingest
 from app.rest.lists import ListQuery, list_query, list_response
 from app.rest.resource import Resource, problem_response
@@ -62,10 +62,11 @@ def _add_lists(api: Endpoints, resource: Resource) -> None:
         return {200: page_schema(resource.title, resource.table), 304: None}
 
     text = {"schema": {"type": "string"}}
-    files: Responses = {200: {"content": {"application/x-ndjson": text, "text/csv": text}}}
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    files: Responses = {200: {"content": {"application/x-ndjson": text, "text/csv": text, XLSX: binary}}}
     many = resource.title_of_many
     api.get("", _READ, f"list{many}", summary=f"List {resource.name}, newest first", responses=lists)(list_rows)
-    summary = f"All {resource.name} as NDJSON or CSV, oldest first"
+    summary = f"All {resource.name} as NDJSON, CSV or XLSX, oldest first"
     api.get("/export", _READ, f"export{many}", summary=summary, responses=files)(export)
 
 

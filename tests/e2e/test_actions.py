@@ -235,6 +235,7 @@ def test_who_takes_an_alert_in_hand_is_seen_everywhere_and_can_give_it_back(tab,
     alert = database.alert(database.session("North gate"))
     page, other = tab("/alerts"), tab("/")
     page.get_by_role("button", name="Acknowledge: Crowded, North gate").click()
+    page.get_by_role("dialog").wait_for()
     page.keyboard.type("The service comes at 14:00.")
     page.keyboard.press("Enter")
     other.locator(".area-alerts .alert", has_text=re.compile(r"In hand since \d\d:\d\d: The service comes")).wait_for()
@@ -245,6 +246,28 @@ def test_who_takes_an_alert_in_hand_is_seen_everywhere_and_can_give_it_back(tab,
     other.locator(".alert-care").wait_for(state="detached")
     _waiting(other, 1)
     assert not database.run("select acknowledged_at from alert_logs where id = %s", alert)
+
+
+@pytest.mark.parametrize("path", ["/", "/sessions/{session}"])
+def test_an_alert_is_taken_in_hand_where_it_is_seen(tab, database, path):
+    session = database.session("North gate")
+    alert = database.alert(session)
+    page = tab(path.format(session=session))
+    page.get_by_role("button", name="Acknowledge: Crowded, North gate").click()
+    page.get_by_label("Note, if you want").fill("On my way.")
+    page.keyboard.press("Enter")
+    page.locator(".alert-care", has_text="On my way.").wait_for()
+    page.locator(".toast", has_text="Alert in hand").get_by_role("button", name="Undo").click()
+    page.locator(".alert-care").wait_for(state="detached")
+    assert not database.run("select acknowledged_at from alert_logs where id = %s", alert)
+
+
+def test_live_shows_a_session_that_reports_by_itself(tab, database):
+    database.metric(database.session("Reports"), 3)
+    database.session("Silent, and newer")
+    page = tab("/live")
+    page.get_by_role("button", name="Reports", pressed=True).wait_for()
+    assert page.get_by_role("button", name="Silent, and newer", pressed=False).count() == 1
 
 
 def test_a_note_is_edited_and_put_back(tab, database):
@@ -285,6 +308,7 @@ def test_a_mute_is_taken_back_and_what_opens_then_is_heard(tab, database):
     database.alert(session_id)
     page = tab("/alerts")
     page.get_by_role("button", name="Mute: Crowded, North gate").click()
+    page.get_by_role("dialog").wait_for()
     page.keyboard.press("Enter")
     page.locator(".alert.muted").wait_for()
     page.locator(".toast", has_text="Alert muted").get_by_role("button", name="Undo").click()

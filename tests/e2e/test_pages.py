@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
+from itertools import pairwise
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from app.config import CHECKOUT
@@ -85,6 +88,24 @@ class TestLooking:
         page = tab("/sessions/00000000-0000-4000-8000-000000000000")
         page.get_by_text("Session not found").wait_for()
 
+    def test_an_address_that_no_page_has_is_a_page_and_404(self, tab, feed, errors):
+        page = tab("/nosuch")
+        page.get_by_role("heading", name="Page not found", level=1).wait_for()
+        assert all("404" in error for error in errors)
+        errors.clear()
+        asked = page.request.get(f"{feed.url}/nosuch", headers={"Accept": "*/*"})
+        assert (asked.status, asked.json()["status"]) == (404, 404)
+        assert page.request.get(f"{feed.url}/api/nosuch", headers={"Accept": "text/html"}).json()["status"] == 404
+
+    @pytest.mark.parametrize("path", [*PATHS, "/login", "/account", "/admin"])
+    def test_a_page_has_one_title_and_no_level_is_skipped(self, tab, counted, errors, path):
+        page = tab(path.format(id=counted))
+        page.locator("h1").wait_for(state="attached")
+        levels = page.eval_on_selector_all("h1, h2, h3, h4", "all => all.map((one) => Number(one.tagName[1]))")
+        assert levels.count(1) == 1
+        assert all(after - before <= 1 for before, after in pairwise(levels))
+        errors.clear()  # without users, some pages are refused
+
     def test_vietnamese_is_one_click_away_and_stays(self, tab):
         page = tab("/alerts")
         page.get_by_role("button", name=re.compile("Chuyển sang tiếng Việt")).click()
@@ -126,12 +147,23 @@ class TestLooking:
         page.keyboard.press("ArrowLeft")
         assert int(chart.get_attribute("aria-valuenow")) == int(newest) - 1
 
-    def test_the_csv_of_a_session_is_the_export_of_its_movements(self, tab, counted):
+    def test_a_session_exports_the_movements_of_the_range_that_is_shown(self, tab, counted):
         page = tab(f"/sessions/{counted}")
-        with page.expect_download() as download:
-            page.get_by_role("link", name="Download CSV").click()
-        lines = download.value.path().read_text().splitlines()
+        menu = page.get_by_text("Export movements")
+
+        def download(name):
+            menu.click()
+            with page.expect_download() as found:
+                page.get_by_role("link", name=name, exact=True).click()
+            return found.value
+
+        lines = download("CSV").path().read_text().splitlines()
         assert (lines[0].split(",")[1], len(lines)) == ("session_id", 8)
+        workbook = download("Excel workbook (XLSX)")
+        assert workbook.suggested_filename == "movements.xlsx"
+        assert openpyxl.load_workbook(io.BytesIO(workbook.path().read_bytes())).worksheets[0].max_row == 8
+        page.goto(page.url + "?from=2001-01-01T00:00:00Z&to=2001-01-02T00:00:00Z")
+        assert len(download("CSV for Excel").path().read_text("utf-8-sig").splitlines()) == 1
 
 
 def test_an_empty_dashboard_says_how_to_feed_it(tab):

@@ -4,22 +4,20 @@
  * Invariant: what undoes an action stands where the action stood, and is as wide, so nothing moves below the pointer.
  */
 import { useState } from 'react';
-import {
-  acknowledgeAlerts,
-  changeNote,
-  minutesUntilMorning,
-  muteAlerts,
-  unmuteAlert,
-  WEEK_MINUTES,
-} from '../api/alerts';
+import { changeNote, unmuteAlert } from '../api/alerts';
 import type { Alert } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useSend } from '../hooks/useSend';
 import { useWords } from '../i18n/language';
-import { Dialog, Field } from './Dialog';
+import { part } from './part';
 
-/** The buttons of one open alert, beside the one that resolves it. */
-export function AlertWork({ alert, session }: { alert: Alert; session: string }) {
+const load = () => import('./AlertDialogs');
+const AcknowledgeDialog = part(() => load().then((file) => file.AcknowledgeDialog), null);
+const NoteDialog = part(() => load().then((file) => file.NoteDialog), null);
+const MuteDialog = part(() => load().then((file) => file.MuteDialog), null);
+
+/** The buttons of one open alert, beside the one that resolves it; where there is little room, it cannot be muted. */
+export function AlertWork({ alert, session, brief = false }: { alert: Alert; session: string; brief?: boolean }) {
   const { t } = useWords();
   const now = useNow();
   const { busy, run } = useSend();
@@ -39,14 +37,16 @@ export function AlertWork({ alert, session }: { alert: Alert; session: string })
       >
         <Widest text={t(taken ? 'Edit note' : 'Acknowledge')} of={[t('Edit note'), t('Acknowledge')]} />
       </button>
-      <button
-        type="button"
-        aria-label={`${t(muted ? 'Unmute' : 'Mute')}: ${name}`}
-        disabled={busy}
-        onClick={() => (muted ? void run(() => unmuteAlert(alert)) : setAsking('mute'))}
-      >
-        <Widest text={t(muted ? 'Unmute' : 'Mute')} of={[t('Unmute'), t('Mute')]} />
-      </button>
+      {!brief && (
+        <button
+          type="button"
+          aria-label={`${t(muted ? 'Unmute' : 'Mute')}: ${name}`}
+          disabled={busy}
+          onClick={() => (muted ? void run(() => unmuteAlert(alert)) : setAsking('mute'))}
+        >
+          <Widest text={t(muted ? 'Unmute' : 'Mute')} of={[t('Unmute'), t('Mute')]} />
+        </button>
+      )}
       {asking === 'acknowledge' && (
         <AcknowledgeDialog title={`${t('Acknowledge')}: ${name}`} ids={[alert.id]} onClose={onClose} />
       )}
@@ -61,98 +61,6 @@ export function AlertWork({ alert, session }: { alert: Alert; session: string })
       )}
       {asking === 'mute' && <MuteDialog title={`${t('Mute')}: ${name}`} ids={[alert.id]} onClose={onClose} />}
     </>
-  );
-}
-
-interface Asked {
-  title: string;
-  ids: readonly string[];
-  onClose: () => void;
-  onDone?: () => void;
-}
-
-/** Takes alerts in hand, with what somebody wants to say about it. */
-export function AcknowledgeDialog({ title, ids, onClose, onDone }: Asked) {
-  const { t } = useWords();
-  return (
-    <NoteDialog
-      title={title}
-      action={t('Acknowledge')}
-      onSubmit={async (note) => {
-        await acknowledgeAlerts(ids, note);
-        onDone?.();
-      }}
-      onClose={onClose}
-    />
-  );
-}
-
-/** Mutes the kinds of alerts for as long as somebody chooses. */
-export function MuteDialog({ title, ids, onClose, onDone }: Asked) {
-  const { t, number, time } = useWords();
-  const [morning] = useState(() => minutesUntilMorning(Date.now()));
-  const options = [
-    { minutes: 15, text: t('{n} min', { n: number(15) }) },
-    { minutes: 60, text: t('{n} h', { n: number(1) }) },
-    { minutes: 8 * 60, text: t('{n} h', { n: number(8) }) },
-    { minutes: morning, text: t('until tomorrow, {time}', { time: time(new Date().setHours(6, 0, 0, 0)) }) },
-    { minutes: WEEK_MINUTES, text: t('a week') },
-  ];
-  return (
-    <Dialog
-      title={title}
-      action={t('Mute')}
-      onClose={onClose}
-      onSubmit={async (form) => {
-        await muteAlerts(ids, Number(form.get('minutes')));
-        onDone?.();
-      }}
-    >
-      <p>{t('Until then nobody is told of this kind of alert of this session, also where it opens anew.')}</p>
-      <fieldset className="durations">
-        <legend className="unseen">{t('For how long')}</legend>
-        {options.map(({ minutes, text }) => (
-          <label key={text}>
-            <input
-              type="radio"
-              name="minutes"
-              value={minutes}
-              defaultChecked={minutes === 60}
-              autoFocus={minutes === 60}
-            />
-            {text}
-          </label>
-        ))}
-      </fieldset>
-    </Dialog>
-  );
-}
-
-function NoteDialog({
-  title,
-  action,
-  note = '',
-  onSubmit,
-  onClose,
-}: {
-  title: string;
-  action: string;
-  note?: string;
-  onSubmit: (note: string) => Promise<void>;
-  onClose: () => void;
-}) {
-  const { t } = useWords();
-  return (
-    <Dialog
-      title={title}
-      action={action}
-      onClose={onClose}
-      onSubmit={(form) => onSubmit(String(form.get('note')).trim())}
-    >
-      <Field label={t('Note, if you want')}>
-        <input name="note" maxLength={500} defaultValue={note} autoFocus autoComplete="off" />
-      </Field>
-    </Dialog>
   );
 }
 

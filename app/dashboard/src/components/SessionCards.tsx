@@ -1,7 +1,7 @@
 /** Active sessions: which camera, how many people are inside, and whether it still reports. */
 import { useSyncExternalStore } from 'react';
 import { hiddenSessions } from '../api/actions';
-import type { Latest, Reading } from '../plots/latest';
+import { QUIET_MS, type Latest, type Reading } from '../plots/latest';
 import { shownSource, type Session } from '../feed/rows';
 import { useNow } from '../hooks/useNow';
 import { useInside } from '../hooks/useStats';
@@ -9,9 +9,6 @@ import { useWords } from '../i18n/language';
 import { Link } from './Kiosk';
 import { Sparkline } from './Sparkline';
 import { Figure } from './Total';
-
-/** Cameras report about once a second; one that has not for this long is shown as quiet. */
-const QUIET_MS = 15_000;
 
 export function SessionCards({ sessions, latest }: { sessions: readonly Session[]; latest: Latest }) {
   const hidden = useSyncExternalStore(hiddenSessions.subscribe, hiddenSessions.get);

@@ -1,11 +1,14 @@
-/** Part: a component whose code, with its words, loads when it is first rendered. */
-import { lazy, Suspense, type ComponentType } from 'react';
+/** Part: a component whose code, with its words, loads when it is first rendered; until then `meanwhile` stands there. */
+import { lazy, Suspense, type ComponentType, type ReactNode } from 'react';
 import { report } from '../feed/listeners';
 import { loadWords } from '../i18n/language';
 import { UnloadedPage } from '../pages/UnloadedPage';
 import { Loading } from './Panel';
 
-export function part<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P> {
+export function part<P extends object>(
+  load: () => Promise<ComponentType<P>>,
+  meanwhile: ReactNode = <Loading />,
+): ComponentType<P> {
   const Part = lazy(async (): Promise<{ default: ComponentType<P> }> => {
     try {
       const [found] = await Promise.all([load(), loadWords(['shell', 'pages'])]);
@@ -16,7 +19,7 @@ export function part<P extends object>(load: () => Promise<ComponentType<P>>): C
     }
   });
   return (props: P) => (
-    <Suspense fallback={<Loading />}>
+    <Suspense fallback={meanwhile}>
       <Part {...props} />
     </Suspense>
   );

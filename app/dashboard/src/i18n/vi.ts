@@ -73,6 +73,8 @@ export const vi = {
   'Undo': 'Hoàn tác',
   'Waiting': 'Đang chờ',
   'Person {n}': 'Người {n}',
+  'Acknowledge': 'Nhận xử lý',
+  'Edit note': 'Sửa ghi chú',
   'Resolve': 'Xử lý',
   'Alert resolved': 'Đã xử lý cảnh báo',
   'Resolved {n} alerts': 'Đã xử lý {n} cảnh báo',

@@ -13,6 +13,7 @@ import { useAsOf, useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
+import { AlertWork } from '../components/AlertWork';
 import { FlowBars } from '../components/FlowBars';
 import { Kiosk, Link } from '../components/Kiosk';
 import { Movements } from '../components/Movements';
@@ -121,7 +122,12 @@ function OpenAlerts({ alerts, name }: { alerts: readonly Alert[]; name: (id: str
       {byAttention(alerts, now)
         .slice(0, ALERTS)
         .map((alert) => (
-          <AlertRow key={alert.id} alert={alert} session={name(alert.session_id)} />
+          <AlertRow
+            key={alert.id}
+            alert={alert}
+            session={name(alert.session_id)}
+            work={<AlertWork alert={alert} session={name(alert.session_id)} brief />}
+          />
         ))}
     </ul>
   );

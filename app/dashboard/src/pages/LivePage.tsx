@@ -1,6 +1,8 @@
 /** Live: the readings of the selected sessions as they arrive. The selection is kept in the address. */
 import { useMemo, useRef, useState } from 'react';
 import { useActiveSessions, useAllSessions } from '../hooks/useList';
+import { useReplica } from '../hooks/useReplica';
+import { latestPlot, liveliest } from '../plots/latest';
 import { useWords } from '../i18n/language';
 import { Sign } from '../components/Sign';
 import { Choice } from '../components/Choice';
@@ -37,7 +39,13 @@ export function LivePage() {
   const name = searchParams.get('window') ?? '5';
   const windowName: WindowName = name in WINDOWS ? (name as WindowName) : '5';
   const choosable = active.rows.length > 0 ? active.rows : recent.rows.slice(0, 8);
-  const asked = picked === null ? choosable.slice(0, 1).map((row) => row.id) : picked.split(',').filter(Boolean);
+  const latest = useReplica('latest', latestPlot);
+  const known = latest.value !== null || latest.error !== null;
+  const unsaid = useRef<string>(undefined);
+  // Chosen once: a camera that pauses does not change what is shown.
+  if (known && !choosable.some((row) => row.id === unsaid.current))
+    unsaid.current = liveliest(choosable, latest.value ?? new Map(), Date.now())?.id;
+  const asked = picked === null ? [unsaid.current ?? []].flat() : picked.split(',').filter(Boolean);
   const ids = asked.slice(0, MOST);
   const look = useLooks(ids);
   const charted = useMemo(
@@ -48,14 +56,15 @@ export function LivePage() {
       }),
     [ids.join(), active.rows, recent.rows],
   );
+  const ready = active.ready && recent.ready && (known || picked !== null);
   const head = <h1 className="unseen">{t('Live')}</h1>;
-  if (active.error || !active.ready || !recent.ready || choosable.length === 0)
+  if (active.error || !ready || choosable.length === 0)
     return (
       <div className="live">
         {head}
         {active.error ? (
           <Failed error={active.error} retry={active.reload} />
-        ) : !active.ready || !recent.ready ? (
+        ) : !ready ? (
           <Loading lines={8} />
         ) : (
           <Empty icon="live">

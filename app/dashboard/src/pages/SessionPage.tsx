@@ -8,8 +8,9 @@ import { useAlertsSSE, useMetricsSSE, useMovementsSSE, useSessionsSSE } from '..
 import { useAsOf, useInside, useSessionStats, useStats } from '../hooks/useStats';
 import { useWords } from '../i18n/language';
 import { AlertRow } from '../components/AlertRow';
-import { Sign } from '../components/Sign';
+import { AlertWork } from '../components/AlertWork';
 import { Movements } from '../components/Movements';
+import { Export } from '../components/Export';
 import { Choice } from '../components/Choice';
 import { Calm, Empty, Failed, Loading, Panel } from '../components/Panel';
 import { Plane } from '../components/Plane';
@@ -117,10 +118,7 @@ function Detail({ session }: { session: Session }) {
           </p>
         </div>
         <div className="actions">
-          <a className="button" href={at(`/api/movements/export?format=csv&session_id=${session.id}`)} download>
-            <Sign name="download" />
-            {t('Download CSV')}
-          </a>
+          <Export id={session.id} range={range} />
           <SessionActions session={session} onDeleted={() => go('/sessions')} />
         </div>
       </header>
@@ -202,7 +200,12 @@ function Detail({ session }: { session: Session }) {
           ) : (
             <ul className="alert-list">
               {alerts.map((alert) => (
-                <AlertRow key={alert.id} alert={alert} session={session.session_name} />
+                <AlertRow
+                  key={alert.id}
+                  alert={alert}
+                  session={session.session_name}
+                  work={<AlertWork alert={alert} session={session.session_name} brief />}
+                />
               ))}
             </ul>
           )}

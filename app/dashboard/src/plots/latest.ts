@@ -10,6 +10,8 @@ import type { Metric } from '../feed/rows';
 const KEPT = 60;
 /** A reading that is further ahead is of a clock that is wrong; the server's CLOCK_MARGIN_SECONDS. */
 const AHEAD_MS = 120_000;
+/** Cameras report about once a second; one that has not for this long is shown as quiet. */
+export const QUIET_MS = 15_000;
 
 /** One session of /api/sessions/figures. */
 export interface Door {
@@ -63,6 +65,18 @@ export function latestPlot(): Plot<Latest> {
       return latest;
     },
   };
+}
+
+/** The first session that reported within `withinMs`; where none did, the one that did last, or else the first. */
+export function liveliest<S extends { id: string }>(
+  sessions: readonly S[],
+  latest: Latest,
+  now: number,
+  withinMs = QUIET_MS,
+): S | undefined {
+  const taken = ({ id }: S) => Date.parse(latest.get(id)?.takenAt ?? '') || 0;
+  const recent = sessions.find((session) => now - taken(session) <= withinMs);
+  return recent ?? [...sessions].sort((a, b) => taken(b) - taken(a))[0];
 }
 
 /** Whether a reading is one of now, or of a clock that is ahead. */
