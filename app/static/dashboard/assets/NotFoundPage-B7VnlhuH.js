@@ -1,1 +1,0 @@
-import{A as e,Tt as t,_ as n,bt as r,k as i}from"./index-CLXsk0lE.js";var a=i();function o(){let{t:i}=r();return(0,a.jsxs)(n,{icon:`search`,children:[(0,a.jsx)(`h1`,{children:i(`Page not found`)}),(0,a.jsxs)(`p`,{children:[i(`The address may have been mistyped.`),` `,(0,a.jsx)(`a`,{href:t(`/`),onClick:e,children:i(`Dashboard`)})]})]})}export{o as NotFoundPage};

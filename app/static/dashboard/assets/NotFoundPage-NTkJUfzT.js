@@ -1,0 +1,1 @@
+import{O as e,g as t,k as n,wt as r,yt as i}from"./index-B0VYL6oz.js";var a=e();function o(){let{t:e}=i();return(0,a.jsxs)(t,{icon:`search`,children:[(0,a.jsx)(`h1`,{children:e(`Page not found`)}),(0,a.jsxs)(`p`,{children:[e(`The address may have been mistyped.`),` `,(0,a.jsx)(`a`,{href:r(`/`),onClick:n,children:e(`Dashboard`)})]})]})}export{o as NotFoundPage};
