@@ -121,7 +121,10 @@ def post_worker_init(worker):
     feed = worker.wsgi.extensions["feed"]
     worker.flushing = Periodic("telling the figures", worker.wsgi.extensions["flush"].work)
     worker.flushing.start()
+    reporter = worker.wsgi.extensions["reporter"]
+    worker.reporting = Periodic("reporting", reporter.work, first_seconds=1.0, at_end=reporter.close)
     feed.start()
+    worker.reporting.start()
     # Streams stay with gunicorn if TLS ends in it.
     worker.trusted = _config.trusted_proxies
     worker.share = _config.max_streams_per_address + _REQUESTS_PER_ADDRESS
@@ -132,6 +135,7 @@ def post_worker_init(worker):
 def worker_exit(server, worker):
     if getattr(worker, "wsgi", None):  # else it never came up
         worker.wsgi.extensions["feed"].stop()
+        worker.reporting.stop()
         worker.flushing.stop()
         worker.wsgi.extensions["flush"].work()  # what the last streams got
 

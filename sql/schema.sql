@@ -2035,6 +2035,44 @@ CREATE TABLE public.system_config (
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.worker_reports (
+    host text NOT NULL,
+    arbiter integer NOT NULL,
+    slot integer NOT NULL,
+    reported_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    process integer NOT NULL,
+    version text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    listener text NOT NULL,
+    streams integer NOT NULL,
+    changes bigint NOT NULL,
+    deliveries bigint NOT NULL,
+    sent_bytes bigint NOT NULL,
+    log_reads bigint NOT NULL,
+    overflows bigint NOT NULL,
+    reconnects bigint NOT NULL,
+    unannounced bigint NOT NULL,
+    failures bigint NOT NULL,
+    commit_to_publish_p50_ms double precision,
+    commit_to_publish_p99_ms double precision,
+    cpu_seconds double precision NOT NULL,
+    resident_bytes bigint,
+    sequencer_lag_seconds double precision NOT NULL,
+    notify_queue_usage double precision NOT NULL
+);
+
+COMMENT ON TABLE public.worker_reports IS 'What workers say of themselves, every ten seconds.';
+
+COMMENT ON COLUMN public.worker_reports.arbiter IS 'Its process.';
+
+COMMENT ON COLUMN public.worker_reports.changes IS 'Each worker publishes all.';
+
+COMMENT ON COLUMN public.worker_reports.commit_to_publish_p50_ms IS 'Of the newest changes since the report before; null without any.';
+
+COMMENT ON COLUMN public.worker_reports.resident_bytes IS 'Null where the system does not tell.';
+
+COMMENT ON COLUMN public.worker_reports.sequencer_lag_seconds IS 'Age of the oldest change that has no id, at the time of the report.';
+
 ALTER TABLE ONLY public.access_audit
     ADD CONSTRAINT access_audit_pkey PRIMARY KEY (id);
 
@@ -2118,6 +2156,9 @@ ALTER TABLE ONLY public.system_config
 
 ALTER TABLE ONLY public.system_config
     ADD CONSTRAINT system_config_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.worker_reports
+    ADD CONSTRAINT worker_reports_pkey PRIMARY KEY (reported_at, host, arbiter, slot);
 
 CREATE INDEX access_failures_next_idx ON public.access_failures USING btree (next_at);
 

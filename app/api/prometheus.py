@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from functools import cache, partial
 
 import gevent
 import psycopg2
@@ -15,6 +16,8 @@ from app.api.current import current_feed
 from app.monitoring import figures
 from app.monitoring.flush import Flush
 from app.monitoring.page import page
+from app.monitoring.reporter import Reporter
+from app.postgres.connections import connect
 from app.postgres.site import Site, read_site
 from app.postgres.tables import db
 from app.rest.document import Endpoints, version
@@ -48,9 +51,11 @@ def metrics() -> Response:
 
 
 def register_figures(app: Flask) -> None:
-    """Time the requests, and let the worker's figures be flushed."""
+    """Time the requests, and let the worker's figures be flushed and reported."""
     feed = app.extensions["feed"]
     app.extensions["flush"] = Flush(feed.hub, feed.listener)
+    reporting = partial(connect, feed.database_url, application_name="people-feed report", statement_timeout=5000)
+    app.extensions["reporter"] = Reporter(reporting, feed.hub, feed.listener, cache(version))
     app.before_request(_begin)
     app.after_request(_time)
 

@@ -1,4 +1,4 @@
-"""Pruner: keeps the change log within its age and size, and lets readings and their minutes age out.
+"""Pruner: keeps the change log within its age and size, and lets readings, their minutes and reports age out.
 
 Invariant: it deletes only the oldest part, without gaps. The newest change stays at any age, because it is the cursor
 of every client that is current. One process prunes at a time, in short transactions with pauses, and touches only rows
@@ -26,6 +26,7 @@ from typing import cast
 from psycopg2.extensions import connection as Connection
 
 from app.feed.periodic import Pause
+from app.postgres.reports import prune_reports
 
 log = logging.getLogger(__name__)
 
@@ -231,6 +232,7 @@ class Pruner:
             readings = prune_readings(connection, days=self._readings_days, minutes_days=self._minutes_days)
             if deleted := self._take(readings, "aged", pause):
                 log.info("%d readings and minutes have aged out.", deleted)
+            prune_reports(connection)
         return self._interval_seconds
 
     def _take(self, steps: Iterator[int], name: str, pause: Pause) -> int:

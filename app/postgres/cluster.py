@@ -42,6 +42,8 @@ _SETTINGS = {
     "log_filename": "postgresql-%a.log",
     "log_rotation_size": "0",
     "log_truncate_on_rotation": "on",
+    # So that the page can say what the triggers cost: two readings of a clock for each, 2 us of the 160 of an INSERT.
+    "track_functions": "pl",
 }
 
 log = logging.getLogger(__name__)

@@ -57,6 +57,8 @@ TABLE = {
     "GET /api/sse": READ,
     **{f"GET /api/sse/{name}": READ for name in ROWS[:4]},
     "GET /api/system": READ | {"metrics"},
+    "GET /api/system/workers": READ | {"metrics"},
+    "GET /api/system/history": READ | {"metrics"},
     "GET /metrics": {"metrics"},
     "GET /api/health": ANYONE,
     "GET /api/ready": ANYONE,

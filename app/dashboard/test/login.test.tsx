@@ -159,8 +159,8 @@ test('counters are not asked for while nobody is signed in, and again after a lo
   await wait(20_000);
   expect(sent.length).toBe(before);
   await act(async () => void (await access.login({ key: 'pf_1_x' })));
-  await wait(2000);
-  expect(sent.slice(before + 1)).toEqual([['GET', '/people/api/system']]);
+  await wait(10_000);
+  expect(sent.slice(before + 1)).toEqual([['GET', '/people/api/system/workers']]);
   expect(sources.length).toBe(2);
 });
 

@@ -1,83 +1,88 @@
-/** System: the counters of the workers. Each worker reports only its own, so rates are per worker. */
+/** System: what all workers of all hosts report, asked again and again while somebody looks. */
 import { useEffect, useState } from 'react';
 import { feedOf } from '../feed/shared';
 import { get } from './rest';
 
+/** What a worker last said of itself; totals are those since it began, rates are null in its first report. */
 export interface Worker {
+  host: string;
+  /** Its number on its host. */
   worker: number;
-  started_at: number;
+  process: number;
+  version: string;
+  started_at: string;
+  reported_at: string;
+  listener: 'connecting' | 'live' | 'reconnecting' | 'stopped';
   streams: number;
-  changes: number;
-  deliveries: number;
-  replays: number;
-  log_reads?: number;
+  log_reads: number;
   overflows: number;
-  resets: number;
   reconnects: number;
   unannounced: number;
   errors: number;
-  listener: {
-    state: 'connecting' | 'live' | 'reconnecting' | 'stopped';
-    cursor: string | null;
-    since: number | string;
-  };
-  /** Gives ids to changes, in one worker at a time. */
-  sequencer: {
-    state: 'away' | 'awake' | 'sleeping' | 'watching' | 'waiting for transactions';
-    numbered: number;
-    unrung: number;
-  };
-  ring: { frames: number; bytes: number };
+  changes_per_second: number | null;
+  deliveries_per_second: number | null;
+  cpu_percent: number | null;
+  resident_bytes: number | null;
   commit_to_publish_ms: { p50: number; p99: number } | null;
 }
 
-export interface Answered extends Worker {
-  at: number;
-  changesPerSecond: number | null;
-  deliveriesPerSecond: number | null;
-  /** Changes a second, oldest first. */
-  history: readonly number[];
+/** Microseconds of a call, on average; null without one. */
+export interface Cost {
+  calls: number;
+  mean_us: number | null;
 }
 
-const EVERY_MS = 2000;
-const FORGET_MS = 60_000;
-const KEPT = 90;
+export interface Workers {
+  workers: readonly Worker[];
+  /** Null where PostgreSQL does not measure it. */
+  trigger_cost: { record: Cost; numbering: Cost } | null;
+}
 
-/** Ask every two seconds while mounted; forget workers that have not answered for a minute. */
-export function useWorkers(): { workers: readonly Answered[]; error: Error | null } {
-  const [workers, setWorkers] = useState<readonly Answered[]>([]);
+export interface SystemPoint {
+  start: string;
+  streams: number | null;
+  changes_per_second: number | null;
+  deliveries_per_second: number | null;
+  sequencer_lag_seconds: number | null;
+}
+
+const REPORTED_MS = 10_000;
+const POINT_MS = 30_000;
+
+export const useWorkers = () => useAnswers<Workers>('/api/system/workers', REPORTED_MS);
+export const useHour = () => useAnswers<{ points: readonly SystemPoint[] }>('/api/system/history', POINT_MS);
+
+/** The newest answer, null until the first. Asks every so often while the page is seen and somebody is signed in. */
+function useAnswers<R>(path: string, everyMs: number): { value: R | null; error: Error | null } {
+  const [value, setValue] = useState<R | null>(null);
   const [error, setError] = useState<Error | null>(null);
   useEffect(() => {
     const stopping = new AbortController();
-    const ask = () =>
-      get<Worker>('/api/system', stopping.signal).then(
-        (worker) => {
-          setWorkers((before) => merge(before, worker, Date.now()));
+    let askedAt = 0;
+    const ask = () => {
+      askedAt = Date.now();
+      get<R>(path, stopping.signal).then(
+        (answer) => {
+          setValue(answer);
           setError(null);
         },
         (reason: unknown) => {
           if (!stopping.signal.aborted) setError(reason as Error);
         },
       );
-    void ask();
-    const timer = setInterval(() => {
-      if (!document.hidden && feedOf().state.status !== 'signed-out') void ask();
-    }, EVERY_MS);
+    };
+    const askIfDue = () => {
+      if (document.hidden || feedOf().state.status === 'signed-out') return;
+      if (Date.now() - askedAt >= everyMs) ask();
+    };
+    ask();
+    const timer = setInterval(askIfDue, everyMs);
+    document.addEventListener('visibilitychange', askIfDue);
     return () => {
       clearInterval(timer);
+      document.removeEventListener('visibilitychange', askIfDue);
       stopping.abort();
     };
-  }, []);
-  return { workers, error };
-}
-
-function merge(before: readonly Answered[], worker: Worker, at: number): Answered[] {
-  const same = before.find((one) => one.worker === worker.worker && one.started_at === worker.started_at);
-  const seconds = same ? (at - same.at) / 1000 : 0;
-  const rate = (name: 'changes' | 'deliveries') => (same && seconds > 0 ? (worker[name] - same[name]) / seconds : null);
-  const changesPerSecond = rate('changes');
-  const history = [...(same?.history ?? []), ...(changesPerSecond === null ? [] : [changesPerSecond])].slice(-KEPT);
-  const answered = { ...worker, at, changesPerSecond, deliveriesPerSecond: rate('deliveries'), history };
-  const others = before.filter((one) => one.worker !== worker.worker && at - one.at < FORGET_MS);
-  return [...others, answered].sort((a, b) => a.worker - b.worker);
+  }, [path, everyMs]);
+  return { value, error };
 }

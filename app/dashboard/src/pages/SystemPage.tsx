@@ -1,52 +1,49 @@
-/** System: whether the feed itself works. */
+/** System: whether the feed itself works, on all hosts, now and in the last hour. */
+import { useMemo } from 'react';
 import { medianLatency } from '../browser/latency';
-import { useWorkers, type Answered } from '../api/system';
+import { useHour, useWorkers, type Cost, type SystemPoint, type Worker, type Workers } from '../api/system';
 import { feedOf } from '../feed/shared';
 import { useAccess } from '../hooks/useAccess';
 import { useConnection } from '../hooks/useConnection';
 import { useNow } from '../hooks/useNow';
 import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/language';
-import { Failed, Loading, Panel } from '../components/Panel';
+import { Chart, type ChartData } from '../components/Chart';
+import { Empty, Failed, Loading, Panel } from '../components/Panel';
 import { OpenToAll } from '../components/OpenToAll';
-import { Sparkline } from '../components/Sparkline';
 import { Tile } from '../components/Tile';
 import { LISTENER } from '../i18n/states';
 import '../style/parts.css';
 import '../style/pages.css';
 
-const COUNTERS: readonly {
+const TOTALS: readonly {
   key: Key;
-  name: 'replays' | 'log_reads' | 'overflows' | 'resets' | 'reconnects' | 'unannounced' | 'errors';
+  name: 'log_reads' | 'overflows' | 'reconnects' | 'unannounced' | 'errors';
   bad?: boolean;
 }[] = [
-  { key: 'Resumed', name: 'replays' },
   { key: 'Log reads', name: 'log_reads' },
   { key: 'Overflows', name: 'overflows' },
-  { key: 'Resets', name: 'resets' },
   { key: 'Listener reconnects', name: 'reconnects', bad: true },
   { key: 'Unannounced changes', name: 'unannounced', bad: true },
   { key: 'Errors', name: 'errors', bad: true },
 ];
 
+const CHARTS: readonly { key: Key; of: (point: SystemPoint) => number | null; digits?: number; unit?: string }[] = [
+  { key: 'Open streams', of: (point) => point.streams },
+  { key: 'Changes per second', of: (point) => point.changes_per_second, digits: 1 },
+  { key: 'Deliveries per second', of: (point) => point.deliveries_per_second, digits: 1 },
+  {
+    key: 'Sequencer lag',
+    of: ({ sequencer_lag_seconds: seconds }) => (seconds === null ? null : seconds * 1000),
+    unit: ' ms',
+  },
+];
+
 export function SystemPage() {
-  const { t, number } = useWords();
-  const { workers, error } = useWorkers();
+  const { t } = useWords();
+  const { value, error } = useWorkers();
   const { access } = useAccess();
-  useNow();
-  const latency = medianLatency();
-  const state = useConnection();
-  const sum = (of: (worker: Answered) => number | null) =>
-    workers.some((worker) => of(worker) !== null)
-      ? workers.reduce((total, worker) => total + (of(worker) ?? 0), 0)
-      : null;
-  const changes = workers.reduce<number | null>(
-    (most, worker) => (worker.changesPerSecond === null ? most : Math.max(most ?? 0, worker.changesPerSecond)),
-    null,
-  );
-  const shown = (value: number | null, digits = 0) => (value === null ? '–' : number(value, digits));
-  const lag = workers.find((worker) => worker.commit_to_publish_ms)?.commit_to_publish_ms;
-  if (workers.length === 0) return error ? <Failed error={error} /> : <Loading lines={8} />;
+  if (value === null) return error ? <Failed error={error} /> : <Loading lines={8} />;
   return (
     <div className="system">
       <h1 className="unseen">{t('System')}</h1>
@@ -56,129 +53,208 @@ export function SystemPage() {
         </p>
       )}
       {error && <Failed error={error} />}
-      <div className="tiles">
-        <Tile
-          label={t('Open streams')}
-          value={shown(sum((worker) => worker.streams))}
-          detail={t(
-            feedOf().leading
-              ? 'This tab holds the connection for all tabs of this browser.'
-              : 'Another tab of this browser holds the connection.',
-          )}
-        />
-        <Tile label={t('Changes per second')} value={shown(changes, 1)} />
-        <Tile
-          label={t('Deliveries per second')}
-          value={shown(
-            sum((worker) => worker.deliveriesPerSecond),
-            1,
-          )}
-        />
-        <Tile
-          label={t('Commit to publish')}
-          value={lag ? number(lag.p50, 1) : '–'}
-          unit="ms"
-          detail={lag ? t('p99 {time}', { time: t('{n} ms', { n: number(lag.p99, 1) }) }) : undefined}
-        />
-        <Tile
-          label={t('Commit to this screen')}
-          value={latency ? number(latency.median, 0) : '–'}
-          unit="ms"
-          detail={latency ? t('median of the last {n} changes', { n: number(latency.count) }) : undefined}
-        />
-        <Tile
-          label={t('Connections lost')}
-          value={number(state.losses)}
-          detail={t('by this browser')}
-          tone={state.losses > 0 ? 'warn' : ''}
-        />
-      </div>
-      <Panel title={t('Workers')} side={<span className="quiet">{number(workers.length)}</span>}>
-        <div className="workers">
-          {workers.map((worker) => (
-            <WorkerCard key={worker.worker} worker={worker} />
-          ))}
-        </div>
-        <p className="quiet note">
-          {t(
-            'Each worker reports only its own counters. This page asks every two seconds and shows each worker that has answered.',
-          )}
-        </p>
-      </Panel>
-      <Panel title={t('Trigger cost')}>
-        <p className="quiet note">
-          {t('To measure how much longer a commit takes because its changes are recorded, run')}{' '}
-          <code>./run python -m benchmarks.write_cost</code>
-        </p>
-      </Panel>
+      <Now workers={value.workers} />
+      <LastHour />
+      <WorkersPanel workers={value.workers} />
+      <TriggerCost cost={value.trigger_cost} />
     </div>
   );
 }
 
-/** What the sequencer of a worker does. */
-const SEQUENCER = {
-  'away': 'unreachable',
-  'awake': 'awake',
-  'sleeping': 'asleep',
-  'watching': 'another one is awake',
-  'waiting for transactions': 'waiting for transactions',
-} as const satisfies Record<string, Key>;
-
-function WorkerCard({ worker }: { worker: Answered }) {
-  const { t, number, span, ago, time } = useWords();
-  const now = useNow();
-  const { listener, ring } = worker;
-  const since = typeof listener.since === 'number' ? listener.since * 1000 : listener.since;
+function Now({ workers }: { workers: readonly Worker[] }) {
+  const { t, number } = useWords();
+  useNow();
+  const latency = medianLatency();
+  const state = useConnection();
+  const known = (of: (worker: Worker) => number | null) => workers.map(of).filter((one) => one !== null);
+  const sum = (values: readonly number[], digits = 0) =>
+    values.length === 0
+      ? '–'
+      : number(
+          values.reduce((total, one) => total + one, 0),
+          digits,
+        );
+  const most = (values: readonly number[]) => (values.length === 0 ? '–' : number(Math.max(...values), 1));
+  const p99 = known((worker) => worker.commit_to_publish_ms?.p99 ?? null);
   return (
-    <article className="worker">
-      <header>
-        <strong>
-          {t('Worker')} {worker.worker}
-        </strong>
-        <span className={`badge ${listener.state === 'live' ? 'active' : 'error'}`}>
-          {t('Listener')}: {t(LISTENER[listener.state])}
-        </span>
-        <span className="quiet">{t('since {time}', { time: time(since, true) })}</span>
-      </header>
-      <Sparkline values={worker.history} />
-      <dl className="facts grid">
-        <div>
-          <dt>{t('Uptime')}</dt>
-          <dd>{span(now - worker.started_at * 1000)}</dd>
+    <div className="tiles">
+      <Tile
+        label={t('Open streams')}
+        value={sum(known((worker) => worker.streams))}
+        detail={t(
+          feedOf().leading
+            ? 'This tab holds the connection for all tabs of this browser.'
+            : 'Another tab of this browser holds the connection.',
+        )}
+      />
+      {/* Each worker publishes all changes. */}
+      <Tile label={t('Changes per second')} value={most(known((worker) => worker.changes_per_second))} />
+      <Tile
+        label={t('Deliveries per second')}
+        value={sum(
+          known((worker) => worker.deliveries_per_second),
+          1,
+        )}
+      />
+      <Tile
+        label={t('Commit to publish')}
+        value={most(known((worker) => worker.commit_to_publish_ms?.p50 ?? null))}
+        unit="ms"
+        detail={p99.length > 0 ? t('p99 {time}', { time: t('{n} ms', { n: most(p99) }) }) : t('no changes just now')}
+      />
+      <Tile
+        label={t('Commit to this screen')}
+        value={latency ? number(latency.median, 0) : '–'}
+        unit="ms"
+        detail={latency ? t('median of the last {n} changes', { n: number(latency.count) }) : undefined}
+      />
+      <Tile
+        label={t('Connections lost')}
+        value={number(state.losses)}
+        detail={t('by this browser')}
+        tone={state.losses > 0 ? 'warn' : ''}
+      />
+    </div>
+  );
+}
+
+function LastHour() {
+  const { t } = useWords();
+  const { value, error } = useHour();
+  const charts = useMemo(() => {
+    const points = value?.points ?? [];
+    const times = points.map((point) => Date.parse(point.start) / 1000);
+    return CHARTS.map((chart) => ({ ...chart, data: [times, points.map(chart.of)] as ChartData }));
+  }, [value]);
+  return (
+    <section aria-label={t('Last hour')}>
+      <h2 className="over-charts">{t('Last hour')}</h2>
+      {error && <Failed error={error} />}
+      {value === null ? (
+        !error && <Loading lines={6} />
+      ) : (
+        <div className="charts">
+          {charts.map(({ key, data, digits = 0, unit = '' }) => (
+            <Chart
+              key={key}
+              label={t(key)}
+              lines={[{ label: t(key), color: '--line-0' }]}
+              data={data}
+              group="system"
+              digits={digits}
+              unit={unit}
+            />
+          ))}
         </div>
-        <div>
-          <dt>{t('Last answer')}</dt>
-          <dd>{ago(worker.at, now)}</dd>
-        </div>
-        <div>
-          <dt>{t('Open streams')}</dt>
-          <dd>{number(worker.streams)}</dd>
-        </div>
-        <div>
-          <dt>{t('Cursor')}</dt>
-          <dd>{listener.cursor ?? '–'}</dd>
-        </div>
-        <div>
-          <dt>{t('Sequencer')}</dt>
-          <dd>{t(SEQUENCER[worker.sequencer.state])}</dd>
-        </div>
-        <div>
-          <dt>{t('Changes numbered')}</dt>
-          <dd>{number(worker.sequencer.numbered)}</dd>
-        </div>
-        <div>
-          <dt>{t('Ring in memory')}</dt>
-          <dd>
-            {t('{n} frames', { n: number(ring.frames) })}, {t('{n} MB', { n: number(ring.bytes / 1e6, 1) })}
-          </dd>
-        </div>
-        {COUNTERS.map(({ key, name, bad }) => (
-          <div key={key} className={bad && (worker[name] ?? 0) > 0 ? 'bad' : ''}>
-            <dt>{t(key)}</dt>
-            <dd>{number(worker[name] ?? 0)}</dd>
+      )}
+    </section>
+  );
+}
+
+function WorkersPanel({ workers }: { workers: readonly Worker[] }) {
+  const { t, number, dateTime } = useWords();
+  const shown = (value: number | null, digits = 0) => (value === null ? '–' : number(value, digits));
+  return (
+    <Panel title={t('Workers')} side={<span className="quiet">{number(workers.length)}</span>}>
+      {workers.length === 0 ? (
+        <Empty icon="system">{t('No worker has reported yet.')}</Empty>
+      ) : (
+        <>
+          {/* Narrow screens scroll it, by the keyboard, too. */}
+          <div className="table-scroll workers" tabIndex={0} role="group" aria-label={t('Workers')}>
+            <table>
+              <thead>
+                <tr>
+                  <th>{t('Host')}</th>
+                  <th className="figure">{t('Worker')}</th>
+                  <th>{t('Listener')}</th>
+                  <th className="figure">{t('Streams')}</th>
+                  <th className="figure">{t('Changes/s')}</th>
+                  <th className="figure">{t('Deliveries/s')}</th>
+                  <th className="figure">{t('CPU')}</th>
+                  <th className="figure">{t('Memory')}</th>
+                  <th>{t('Since')}</th>
+                  <th>{t('Version')}</th>
+                </tr>
+              </thead>
+              <tbody>
+                {workers.map((one) => (
+                  <tr key={`${one.host} ${one.worker} ${one.process}`}>
+                    <th scope="row" title={one.host}>
+                      {one.host}
+                    </th>
+                    <td className="figure" title={t('Process {n}', { n: one.process })}>
+                      {one.worker}
+                    </td>
+                    <td>
+                      <span className={`badge ${one.listener === 'live' ? 'active' : 'error'}`}>
+                        {t(LISTENER[one.listener])}
+                      </span>
+                    </td>
+                    <td className="figure">{number(one.streams)}</td>
+                    <td className="figure">{shown(one.changes_per_second, 1)}</td>
+                    <td className="figure">{shown(one.deliveries_per_second, 1)}</td>
+                    <td className="figure">{t('{n} %', { n: shown(one.cpu_percent, 1) })}</td>
+                    <td className="figure">
+                      {t('{n} MB', { n: shown(one.resident_bytes === null ? null : one.resident_bytes / 1e6) })}
+                    </td>
+                    <td>{dateTime(one.started_at)}</td>
+                    <td>{one.version}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
           </div>
-        ))}
-      </dl>
-    </article>
+          <dl className="facts grid">
+            {TOTALS.map(({ key, name, bad }) => {
+              const total = workers.reduce((sum, worker) => sum + worker[name], 0);
+              return (
+                <div key={key} className={bad && total > 0 ? 'bad' : ''}>
+                  <dt>{t(key)}</dt>
+                  <dd>{number(total)}</dd>
+                </div>
+              );
+            })}
+          </dl>
+        </>
+      )}
+      <p className="quiet note">
+        {t(
+          'Each worker reports every ten seconds; one that is silent for thirty is not listed. Totals are those of all.',
+        )}
+      </p>
+    </Panel>
+  );
+}
+
+function TriggerCost({ cost }: { cost: Workers['trigger_cost'] }) {
+  const { t, number } = useWords();
+  const said = ({ calls, mean_us: mean }: Cost) => {
+    const times = t('{n} times', { n: number(calls) });
+    return mean === null ? times : `${t('{n} µs', { n: number(mean, 1) })}, ${times}`;
+  };
+  return (
+    <Panel title={t('Trigger cost')}>
+      {cost ? (
+        <>
+          <dl className="facts grid cost">
+            <div>
+              <dt>{t('Recording a change, which its writer waits for')}</dt>
+              <dd>{said(cost.record)}</dd>
+            </div>
+            <div>
+              <dt>{t('Numbering what is committed, which no writer waits for')}</dt>
+              <dd>{said(cost.numbering)}</dd>
+            </div>
+          </dl>
+          <p className="quiet note">{t('On average, as PostgreSQL measures it.')}</p>
+        </>
+      ) : (
+        <p className="quiet note">
+          {t('PostgreSQL measures it once a superuser has run')}{' '}
+          <code>alter database … set track_functions = &apos;pl&apos;</code>
+        </p>
+      )}
+    </Panel>
   );
 }

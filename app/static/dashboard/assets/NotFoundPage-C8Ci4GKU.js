@@ -1,1 +1,0 @@
-import{Et as e,F as t,P as n,b as r,jt as i}from"./index-CkYIPb71.js";var a=n();function o(){let{t:n}=e();return(0,a.jsxs)(r,{icon:`search`,children:[(0,a.jsx)(`h1`,{children:n(`Page not found`)}),(0,a.jsxs)(`p`,{children:[n(`The address may have been mistyped.`),` `,(0,a.jsx)(`a`,{href:i(`/`),onClick:t,children:n(`Dashboard`)})]})]})}export{o as NotFoundPage};
