@@ -1,8 +1,8 @@
 """Fixtures of the browser tests: Debian's Chromium against a real gunicorn and a real PostgreSQL.
 
-The tests of a file share a feed, which finds its tables empty before each of them. One that ends its feed, or that needs
-users, is marked ``own_feed`` and has a feed and a database of its own. A page that reports an error in its console fails
-its test, unless the test expects the server to be away.
+The tests of a file share a feed, whose tables are emptied before each of them. One that ends its feed, or that needs
+users, is marked ``own_feed`` and has a feed and a database of its own. A page that reports an error in its console
+fails its test, unless the test expects the server to be away.
 """
 
 from __future__ import annotations

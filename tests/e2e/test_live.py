@@ -8,6 +8,8 @@ import statistics
 import time
 import urllib.request
 
+import pytest
+
 from tests.waiting import until
 
 SHOWN = ".movements li .who"
