@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import re
 from base64 import b64encode
 from contextlib import closing
@@ -121,6 +123,16 @@ def test_what_roles_may_do(people):
     assert operator.get("/api/users").status_code == 403
     assert operator.post(f"{path}/stop").status_code == 200
     assert admin.delete(path).status_code == 204
+
+
+@pytest.mark.parametrize("name", ["vic", "ada"])
+def test_an_address_is_no_formula_for_anyone_who_exports_it(people, name):
+    admin = signed_in(people, "ada")
+    address = "=rtsp://ada:sesame@10.0.0.7/main"
+    admin.post("/api/sessions", json=SESSION | {"input_source": address})
+    answer = signed_in(people, name).get("/api/sessions/export?format=csv-excel")
+    [row] = csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig")))
+    assert row["input_source"] == "'" + (address if name == "ada" else "=rtsp://***@10.0.0.7/main")
 
 
 def test_addresses_are_masked_for_all_but_admins(people):
