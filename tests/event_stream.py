@@ -82,7 +82,7 @@ def open_stream(url, path="/api/sse", last_event_id=None, headers=None):
 
 def wait_until_ready(server):
     def ready():
-        connection = HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+        connection = HTTPConnection(urlsplit(server.url).netloc, timeout=60)  # its workers may be starting
         connection.request("GET", "/api/ready")
         status = connection.getresponse().status
         connection.close()

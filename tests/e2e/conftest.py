@@ -14,9 +14,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-# Without windows first: those cost a test more than its pages do.
-NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # The address bar of each new window would load two pages of its own, which takes longer than most tests. The switch
 # takes the place of playwright's, so these are those, too.
 WITHOUT = (

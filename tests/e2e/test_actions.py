@@ -336,6 +336,7 @@ def test_alerts_that_wait_come_first_and_many_are_taken_at_once(tab, database):
     page.get_by_role("button", name="Open", exact=True).click()
     acknowledge.focus()
     page.keyboard.press("Enter")
+    page.get_by_role("dialog").get_by_label("Note").wait_for()
     page.keyboard.press("Enter")
     until(lambda: order.all_inner_texts() == ["One", "Four", "Three", "Two"], what="the third in hand")
     page.locator("[aria-label='Edit note: Three, North gate']:focus").wait_for()  # the focus went with it
@@ -351,6 +352,7 @@ def test_many_are_muted_at_once(tab, database):
     page = tab("/alerts")
     page.get_by_role("checkbox", name="Select all").check()
     page.get_by_role("button", name="Mute 2").click()
+    page.get_by_role("dialog").wait_for()
     page.keyboard.press("Enter")
     page.get_by_text("0 waiting for somebody, 1 in hand, 1 muted").wait_for()
     page.locator(".toast", has_text="Muted 2 alerts").get_by_role("button", name="Undo").click()

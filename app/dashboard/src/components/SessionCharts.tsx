@@ -10,7 +10,7 @@ import { useReplica } from '../hooks/useReplica';
 import { useWords } from '../i18n/language';
 import type { Key } from '../i18n/language';
 import { Chart, type ChartData, type Line } from './Chart';
-import { Loading } from './Panel';
+import { Awaited } from './Awaited';
 import { VIEWS, type View } from './views';
 
 export interface Span {
@@ -83,7 +83,11 @@ export function SessionCharts({
           ))}
         </div>
       ) : (
-        <Loading lines={8} />
+        <div className="charts" role="status" aria-label={t('Loading')}>
+          {VIEWS.map(({ key }) => (
+            <Awaited key={key} label={t(key)} />
+          ))}
+        </div>
       )}
       {partial && (
         <p className="quiet">{t('Only the newest {n} readings of a session are loaded.', { n: number(KEPT) })}</p>

@@ -5,6 +5,7 @@
  */
 import { useMemo } from 'react';
 import { Chart } from '../components/Chart';
+import { Awaited } from '../components/Awaited';
 import { Failed } from '../components/Panel';
 import { VIEWS } from '../components/views';
 import { Tile } from '../components/Tile';
@@ -79,16 +80,6 @@ export function SessionHistory({ id, range, compare }: { id: string; range: Rang
       </div>
       <FlowPanel flow={flow} />
     </>
-  );
-}
-
-/** The room of a chart whose readings are on their way. */
-function Awaited({ label }: { label: string }) {
-  return (
-    <figure className="chart">
-      <figcaption>{label}</figcaption>
-      <div className="chart-body" />
-    </figure>
   );
 }
 
