@@ -51,6 +51,8 @@ class TestLooking:
         page = tab(path.format(id=counted))
         page.emulate_media(color_scheme=colours, reduced_motion="reduce")
         page.locator(".content :is(.panel, .table-scroll, .chart)").first.wait_for()
+        # Charts are faded while other ones are on their way.
+        until(lambda: page.locator(":is(.charts, .flow-history, .week).waiting").count() == 0, what="all charts")
         page.evaluate(Path(AXE).read_text())
         found = page.evaluate("axe.run().then(({ violations }) => violations)")
         serious = [
