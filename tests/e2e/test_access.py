@@ -95,6 +95,7 @@ def sign_in(context, url, name, password=PASSWORD):
 
 def fill_in(page, name, password=PASSWORD):
     """Sign in by the form."""
+    page.get_by_role("button", name="Sign in").wait_for()  # another form may have been there just before
     if name is not None:
         page.get_by_label("User name").fill(name)
     page.get_by_label("Password", exact=True).fill(password)
