@@ -59,8 +59,12 @@ function useAnswers<R>(path: string, everyMs: number): { value: R | null; error:
   useEffect(() => {
     const stopping = new AbortController();
     let askedAt = 0;
+    let timer: ReturnType<typeof setInterval> | undefined;
     const ask = () => {
       askedAt = Date.now();
+      // From now on: a tick that asked the clock whether it is time would find itself a millisecond early, and be lost.
+      clearInterval(timer);
+      timer = setInterval(askIfSeen, everyMs);
       get<R>(path, stopping.signal).then(
         (answer) => {
           setValue(answer);
@@ -71,12 +75,13 @@ function useAnswers<R>(path: string, everyMs: number): { value: R | null; error:
         },
       );
     };
+    const askIfSeen = () => {
+      if (!document.hidden && feedOf().state.status !== 'signed-out') ask();
+    };
     const askIfDue = () => {
-      if (document.hidden || feedOf().state.status === 'signed-out') return;
-      if (Date.now() - askedAt >= everyMs) ask();
+      if (Date.now() - askedAt >= everyMs) askIfSeen();
     };
     ask();
-    const timer = setInterval(askIfDue, everyMs);
     document.addEventListener('visibilitychange', askIfDue);
     return () => {
       clearInterval(timer);
