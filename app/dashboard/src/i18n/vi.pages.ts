@@ -198,7 +198,8 @@ export const pages = {
   'Numbering what is committed, which no writer waits for': 'Đánh số những gì đã ghi (không bên ghi nào phải chờ)',
   '{n} µs': '{n} µs',
   '{n} times': '{n} lần',
-  'On average, as PostgreSQL measures it.': 'Trung bình, do PostgreSQL tự đo.',
+  'On average, as PostgreSQL measures it, with the times that found nothing to number.':
+    'Trung bình, do PostgreSQL tự đo, tính cả những lần không có gì để đánh số.',
   'PostgreSQL measures it once a superuser has run': 'PostgreSQL sẽ đo chi phí này sau khi superuser chạy',
   'This tab holds the connection for all tabs of this browser.': 'Thẻ này giữ kết nối cho mọi thẻ của trình duyệt.',
   'Another tab of this browser holds the connection.': 'Một thẻ khác của trình duyệt giữ kết nối.',

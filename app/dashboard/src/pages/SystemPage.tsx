@@ -153,7 +153,8 @@ function LastHour() {
 
 function WorkersPanel({ workers }: { workers: readonly Worker[] }) {
   const { t, number, dateTime } = useWords();
-  const shown = (value: number | null, digits = 0) => (value === null ? '–' : number(value, digits));
+  const shown = (value: number | null, digits: number, unit: Key = '{n}') =>
+    value === null ? '–' : t(unit, { n: number(value, digits) });
   return (
     <Panel title={t('Workers')} side={<span className="quiet">{number(workers.length)}</span>}>
       {workers.length === 0 ? (
@@ -194,9 +195,9 @@ function WorkersPanel({ workers }: { workers: readonly Worker[] }) {
                     <td className="figure">{number(one.streams)}</td>
                     <td className="figure">{shown(one.changes_per_second, 1)}</td>
                     <td className="figure">{shown(one.deliveries_per_second, 1)}</td>
-                    <td className="figure">{t('{n} %', { n: shown(one.cpu_percent, 1) })}</td>
+                    <td className="figure">{shown(one.cpu_percent, 1, '{n} %')}</td>
                     <td className="figure">
-                      {t('{n} MB', { n: shown(one.resident_bytes === null ? null : one.resident_bytes / 1e6) })}
+                      {shown(one.resident_bytes === null ? null : one.resident_bytes / 1e6, 0, '{n} MB')}
                     </td>
                     <td>{dateTime(one.started_at)}</td>
                     <td>{one.version}</td>
@@ -247,7 +248,9 @@ function TriggerCost({ cost }: { cost: Workers['trigger_cost'] }) {
               <dd>{said(cost.numbering)}</dd>
             </div>
           </dl>
-          <p className="quiet note">{t('On average, as PostgreSQL measures it.')}</p>
+          <p className="quiet note">
+            {t('On average, as PostgreSQL measures it, with the times that found nothing to number.')}
+          </p>
         </>
       ) : (
         <p className="quiet note">
