@@ -12,7 +12,7 @@ export interface Worker {
   version: string;
   started_at: string;
   reported_at: string;
-  listener: 'connecting' | 'live' | 'reconnecting' | 'stopped';
+  listener: 'connecting' | 'live' | 'reconnecting';
   streams: number;
   log_reads: number;
   overflows: number;

@@ -11,6 +11,5 @@ export const LISTENER = {
   connecting: 'Connecting',
   live: 'Live',
   reconnecting: 'Reconnecting',
-  stopped: 'Stopped',
 } as const satisfies Record<string, Key>;
 export const ACTION = { stop: 'Stop', rename: 'Rename', delete: 'Delete' } as const satisfies Record<string, Key>;

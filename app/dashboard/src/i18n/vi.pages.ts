@@ -350,7 +350,6 @@ export const pages = {
   'memory': 'bộ nhớ',
   'no signal': 'mất tín hiệu',
   'nothing': 'không theo dõi',
-  'Stopped': 'Đã dừng',
   'Set up': 'Thiết lập',
   '{n} ms': '{n} ms',
   '{n} MB': '{n} MB',

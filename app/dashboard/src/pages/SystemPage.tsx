@@ -43,10 +43,17 @@ export function SystemPage() {
   const { t } = useWords();
   const { value, error } = useWorkers();
   const { access } = useAccess();
-  if (value === null) return error ? <Failed error={error} /> : <Loading lines={8} />;
+  const head = <h1 className="unseen">{t('System')}</h1>;
+  if (value === null)
+    return (
+      <div className="system">
+        {head}
+        {error ? <Failed error={error} /> : <Loading lines={8} />}
+      </div>
+    );
   return (
     <div className="system">
-      <h1 className="unseen">{t('System')}</h1>
+      {head}
       {access === 'open' && (
         <p className="quiet">
           <OpenToAll />

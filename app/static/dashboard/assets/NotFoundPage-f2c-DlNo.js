@@ -1,0 +1,1 @@
+import{At as e,N as t,P as n,Tt as r,y as i}from"./index-BOEpWJgq.js";var a=t();function o(){let{t}=r();return(0,a.jsxs)(i,{icon:`search`,children:[(0,a.jsx)(`h1`,{children:t(`Page not found`)}),(0,a.jsxs)(`p`,{children:[t(`The address may have been mistyped.`),` `,(0,a.jsx)(`a`,{href:e(`/`),onClick:n,children:t(`Dashboard`)})]})]})}export{o as NotFoundPage};
